@@ -1,0 +1,139 @@
+#include "args.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "error.h"
+#include "seams.h"
+
+namespace ingot {
+
+static const std::set<std::string> VERBS = {"chat",       "serve",    "complete", "embed",  "bench",
+                                            "perplexity", "tokenize", "info",     "verify", "extract",
+                                            "licenses",   "version",  "help"};
+static const std::map<std::string, std::string> VERB_FLAGS = {
+    {"--server", "serve"}, {"--chat", "chat"}, {"--cli", "complete"}, {"--version", "version"}, {"--licenses", "licenses"}};
+
+bool has_flag(const Args & args, std::initializer_list<const char *> spellings) {
+    return std::any_of(args.begin(), args.end(), [&](const std::string & arg) {
+        return std::find(spellings.begin(), spellings.end(), arg) != spellings.end();
+    });
+}
+
+Args take_values(Args & args, std::initializer_list<const char *> spellings) {
+    Args values, kept;
+    for (size_t i = 0; i < args.size(); ++i) {
+        if (std::find(spellings.begin(), spellings.end(), args[i]) == spellings.end()) {
+            kept.push_back(args[i]);
+        } else if (i + 1 < args.size()) {
+            values.push_back(args[++i]);
+        } else {
+            throw Failure(EXIT_USAGE, args[i] + " needs a value");
+        }
+    }
+    args = kept;
+    return values;
+}
+
+bool take_flag(Args & args, std::initializer_list<const char *> spellings) {
+    const bool there = has_flag(args, spellings);
+    for (const char * spelling : spellings) args.erase(std::remove(args.begin(), args.end(), spelling), args.end());
+    return there;
+}
+
+Request parse_request(const Args & args) {
+    Request request{"", args};
+    if (!args.empty() && VERBS.count(args[0])) {
+        request.verb = args[0];
+        request.rest.erase(request.rest.begin());
+        return request;
+    }
+    if (!args.empty() && !args[0].empty() && args[0][0] != '-') {
+        throw Failure(EXIT_USAGE, "unknown command '" + args[0] + "'", "--help lists the commands; a prompt is given with -p TEXT");
+    }
+    for (const auto & [flag, verb] : VERB_FLAGS) {
+        if (take_flag(request.rest, {flag.c_str()})) {
+            request.verb = verb;
+            return request;
+        }
+    }
+    return request;
+}
+
+bool wants_help(const Args & user) { return has_flag(user, {"-h", "--help", "--usage"}); }
+
+bool wants_log(const Args & user) {
+    return has_flag(user, {"-v", "--verbose", "-lv", "--verbosity", "--log-verbosity"});
+}
+
+bool names_other_model(const Args & user) {
+    return has_flag(user, {"-m", "--model", "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-dr", "--docker-repo"});
+}
+
+// Number of values each flag of an engine verb takes, by spelling.
+static std::map<std::string, int> flags_of(llama_example verb) {
+    common_params params;
+    std::map<std::string, int> flags;
+    const auto context = common_params_parser_init(params, verb);
+    for (const auto & option : context.options) {
+        const int values = option.value_hint_2 ? 2 : option.value_hint ? 1 : 0;
+        for (const char * spelling : option.args) flags[spelling] = values;
+        for (const char * spelling : option.args_neg) flags[spelling] = 0;
+    }
+    return flags;
+}
+
+Args accepted_by(llama_example verb, const Args & args, bool inverted) {
+    const auto flags = flags_of(verb);
+    Args kept;
+    for (size_t i = 0; i < args.size();) {
+        const auto flag = flags.find(args[i]);
+        // An unknown flag takes with it whatever follows that is no flag.
+        size_t end = i + 1;
+        if (flag != flags.end()) {
+            end = std::min(args.size(), end + (size_t) flag->second);
+        } else {
+            while (end < args.size() && (args[end].empty() || args[end][0] != '-')) ++end;
+        }
+        if ((flag != flags.end()) != inverted) kept.insert(kept.end(), args.begin() + i, args.begin() + end);
+        i = end;
+    }
+    return kept;
+}
+
+static Args carried(const Bundle & bundle) {
+    Args args{"-m", MAIN_MODEL, "--alias", bundle.manifest.name};
+    if (bundle.manifest.first("projector")) {
+        args.insert(args.end(), {"--mmproj", bundle.file.path()});
+    }
+    for (size_t i = 0; i < bundle.manifest.all("lora").size(); ++i) {
+        args.insert(args.end(), {"--lora", lora_name(i)});
+    }
+    if (bundle.manifest.first("draft")) args.insert(args.end(), {"-md", DRAFT_MODEL});
+    return args;
+}
+
+Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user) {
+    Args own = extra;
+    if (!names_other_model(user)) {
+        if (!bundle) throw Failure(EXIT_USAGE, "this runtime carries no model", "name one with -m MODEL.gguf");
+        const Args mine = carried(*bundle);
+        own.insert(own.begin(), mine.begin(), mine.end());
+        own.insert(own.end(), bundle->manifest.default_args.begin(), bundle->manifest.default_args.end());
+    }
+    Args args{bundle ? bundle->manifest.name : "ingot-runtime"};
+    const Args known = accepted_by(verb, own);
+    args.insert(args.end(), known.begin(), known.end());
+    args.insert(args.end(), user.begin(), user.end());
+    return args;
+}
+
+std::vector<char *> as_argv(Args & args) {
+    std::vector<char *> argv;
+    for (auto & arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    return argv;
+}
+
+}  // namespace ingot

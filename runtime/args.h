@@ -1,0 +1,49 @@
+// Composes the engine's argument vectors: what the executable carries, then the author's
+// baked defaults, then the user's own, so that the later wins. Knows which flags a verb of
+// the engine takes by asking the engine's own parser, and drops baked ones that it doesn't.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "arg.h"
+#include "bundle.h"
+
+namespace ingot {
+
+using Args = std::vector<std::string>;
+
+// What the command line asks for, before any engine flag is looked at.
+struct Request {
+    std::string verb;  // "chat", "serve", ... ; "" when none was named
+    Args        rest;  // the user's remaining arguments, in order
+};
+
+// Splits off the verb: a first word ("serve"), a help or version flag, or a llamafile
+// spelling anywhere (--server, --chat, --cli).
+Request parse_request(const Args & args);
+
+bool has_flag(const Args & args, std::initializer_list<const char *> spellings);
+// Removes every `spelling VALUE` pair and returns the values in order. Throws Failure when
+// a value is missing.
+Args take_values(Args & args, std::initializer_list<const char *> spellings);
+// Removes a flag without value; true when it was there.
+bool take_flag(Args & args, std::initializer_list<const char *> spellings);
+
+// The user asks for the engine's own help, or for its log, and so gets it unfiltered.
+bool wants_help(const Args & user);
+bool wants_log(const Args & user);
+
+// True when the user named a model of their own (-m, -hf, ...): then nothing of the bundle applies.
+bool names_other_model(const Args & user);
+
+// Full argument vector for an engine verb; element 0 is the program's name.
+Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user);
+
+// Those of `args`, flag by flag with its values, that `verb` accepts (or, inverted, does not).
+Args accepted_by(llama_example verb, const Args & args, bool inverted = false);
+
+// A mutable C argument vector over `args`, which must outlive it.
+std::vector<char *> as_argv(Args & args);
+
+}  // namespace ingot

@@ -1,0 +1,51 @@
+// The program inside every executable Ingot makes. Named steps; the work is elsewhere.
+#include <cstdio>
+#include <map>
+
+#include "args.h"
+#include "bundle.h"
+#include "error.h"
+#include "os.h"
+#include "verbs/verbs.h"
+
+using namespace ingot;
+
+using Verb = int (*)(const Bundle *, Args);
+
+static const std::map<std::string, Verb> VERBS = {
+    {"chat", verbs::chat},         {"serve", verbs::serve},   {"complete", verbs::complete}, {"embed", verbs::embed},
+    {"bench", verbs::bench},       {"info", verbs::info},     {"perplexity", verbs::perplexity},
+    {"tokenize", verbs::tokenize}, {"verify", verbs::verify}, {"extract", verbs::extract},
+    {"licenses", verbs::licenses}, {"version", verbs::version}, {"help", verbs::help}};
+
+// Without a verb: a prompt completes it; a terminal chats; a pipe is completed; anything
+// else (a service, a double click) serves.
+static std::string implied_verb(const Args & user) {
+    if (wants_help(user)) return "help";
+    if (has_flag(user, {"-p", "--prompt", "-f", "--file"})) return "complete";
+    if (os::is_terminal(stdin)) return "chat";
+    return os::is_pipe_or_file(stdin) ? "complete" : "serve";
+}
+
+static int run(int argc, char ** argv) {
+    // The bundle first: a damaged executable must say so, whatever it was asked for.
+    const auto bundle = open_own_bundle(argc > 0 ? argv[0] : nullptr);
+    set_own_bundle(bundle ? &*bundle : nullptr);
+
+    Request request = parse_request(Args(argv + (argc > 0), argv + argc));
+    if (request.verb.empty()) request.verb = implied_verb(request.rest);
+    return VERBS.at(request.verb)(own_bundle(), request.rest);
+}
+
+int main(int argc, char ** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const Failure & failure) {
+        std::fprintf(stderr, "error: %s\n", failure.what());
+        if (!failure.hint.empty()) std::fprintf(stderr, "hint: %s\n", failure.hint.c_str());
+        return failure.code;
+    } catch (const std::exception & error) {
+        std::fprintf(stderr, "error: %s\n", error.what());
+        return EXIT_NO;
+    }
+}

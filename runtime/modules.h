@@ -1,0 +1,31 @@
+// Chooses and loads backend modules. Detection (scores), choice and loading are separate:
+// `cpu_candidates` only says what this CPU could run and in which order.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bundle.h"
+#include "ggml-backend.h"
+
+namespace ingot {
+
+struct CpuCandidate {
+    std::string   level;  // "haswell", ...
+    int           score;  // by the engine's own function; higher is better, 0 cannot run
+    const Entry * entry;  // its module in the bundle
+};
+
+// Modules that this CPU's features allow, best first. Pure apart from CPUID.
+std::vector<CpuCandidate> cpu_candidates(const Bundle * bundle);
+
+// The level in use after the engine asked for its CPU backend: a name above, or "baseline".
+const std::string & cpu_level();
+
+}  // namespace ingot
+
+extern "C" {
+// Seams: what the engine's registry and loaders reach instead of their own (native/seams.cmake).
+ggml_backend_reg_t ingot_cpu_reg(void);
+void               ingot_load_backends(void);
+}

@@ -1,0 +1,68 @@
+// The operating system, as little of it as the runtime needs. One file per system
+// implements it (os_posix.cc); nothing else contains system calls or #ifdefs.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace ingot::os {
+
+// A read-only file, kept open for the life of the process, so that what was checked is
+// what is read even when the path is replaced meanwhile.
+class File {
+  public:
+    File() = default;
+    explicit File(const std::string & path);  // throws Failure
+    ~File();
+    File(File && other) noexcept;
+    File & operator=(File && other) noexcept;
+
+    uint64_t size() const { return size_; }
+    const std::string & path() const { return path_; }
+    // Reads exactly `size` bytes at `offset`, or throws Failure(EXIT_INTEGRITY).
+    void read(uint64_t offset, void * to, size_t size) const;
+    // A stream of its own over the same file, positioned at `offset`.
+    FILE * stream(uint64_t offset) const;
+
+  private:
+    int         fd_ = -1;
+    uint64_t    size_ = 0;
+    std::string path_;
+};
+
+// Paths under which the running program may be opened, best first.
+std::vector<std::string> own_paths(const char * argv0);
+
+// A library loaded from memory: no file system is involved, no name is looked up.
+class MemoryLibrary {
+  public:
+    // Copies `bytes` into sealed anonymous memory. False, with the reason in `why`, where
+    // the system can't (no memfd, no /proc, execution from memory forbidden).
+    bool create(const std::string & name, const std::vector<uint8_t> & bytes, std::string & why);
+    // Maps it and returns the address of `symbol`, or nullptr with the reason in `why`.
+    // The mapping stays until the process ends.
+    void * load(const char * symbol, std::string & why) const;
+    ~MemoryLibrary();
+
+  private:
+    int fd_ = -1;
+};
+
+// Runs `test` in a child process that can't hurt this one: a crash, an abort or a hang of
+// more than `seconds` counts as failure. Returns true when `test` returned true; otherwise
+// `why` says how it ended.
+bool survives(const std::function<bool()> & test, int seconds, std::string & why);
+
+bool is_terminal(FILE * stream);
+bool is_pipe_or_file(FILE * stream);
+unsigned cpu_count();
+// True when nothing listens on 127.0.0.1:port.
+bool port_is_free(int port);
+// Creates a file that must not exist yet; throws Failure.
+FILE * create_new(const std::string & path);
+void make_directories(const std::string & path);
+
+}  // namespace ingot::os

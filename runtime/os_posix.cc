@@ -1,0 +1,212 @@
+#include "os.h"
+
+#include "error.h"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstring>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <filesystem>
+#include <netinet/in.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+namespace ingot::os {
+
+File::File(const std::string & path) : path_(path) {
+    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd_ < 0 || fstat(fd_, &st) != 0) {
+        throw Failure(EXIT_INPUT, "cannot open " + path + ": " + std::strerror(errno));
+    }
+    size_ = (uint64_t) st.st_size;
+}
+
+File::~File() {
+    if (fd_ >= 0) close(fd_);
+}
+
+File::File(File && other) noexcept { *this = std::move(other); }
+
+File & File::operator=(File && other) noexcept {
+    std::swap(fd_, other.fd_);
+    std::swap(size_, other.size_);
+    std::swap(path_, other.path_);
+    return *this;
+}
+
+void File::read(uint64_t offset, void * to, size_t size) const {
+    auto * at = static_cast<char *>(to);
+    while (size > 0) {
+        const ssize_t n = pread(fd_, at, size, (off_t) offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            throw Failure(EXIT_INTEGRITY, path_ + " ends or fails at byte " + std::to_string(offset) +
+                                              (n < 0 ? std::string(": ") + std::strerror(errno) : ""));
+        }
+        at += n;
+        offset += (uint64_t) n;
+        size -= (size_t) n;
+    }
+}
+
+FILE * File::stream(uint64_t offset) const {
+    // Reopened through /proc where possible, for a file position of its own.
+    int fd = open(("/proc/self/fd/" + std::to_string(fd_)).c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) fd = fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+    FILE * stream = fd < 0 ? nullptr : fdopen(fd, "rb");
+    if (!stream || fseeko(stream, (off_t) offset, SEEK_SET) != 0) {
+        throw Failure(EXIT_INPUT, "cannot reopen " + path_ + ": " + std::strerror(errno));
+    }
+    return stream;
+}
+
+std::vector<std::string> own_paths(const char * argv0) {
+    // /proc/self/exe first: it names the running inode even after a rename. The other two
+    // serve a chroot without /proc and a start through ld.so or an emulator.
+    std::vector<std::string> paths{"/proc/self/exe"};
+    if (const auto * execfn = reinterpret_cast<const char *>(getauxval(AT_EXECFN))) paths.emplace_back(execfn);
+    if (argv0 && *argv0) paths.emplace_back(argv0);
+    return paths;
+}
+
+bool MemoryLibrary::create(const std::string & name, const std::vector<uint8_t> & bytes, std::string & why) {
+    fd_ = (int) syscall(SYS_memfd_create, name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (fd_ < 0 && errno == EINVAL) {  // a kernel before 6.3 does not know MFD_EXEC
+        fd_ = (int) syscall(SYS_memfd_create, name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    }
+    if (fd_ < 0) {
+        why = std::string("no anonymous memory file: ") + std::strerror(errno);
+        return false;
+    }
+    size_t done = 0;
+    while (done < bytes.size()) {
+        const ssize_t n = write(fd_, bytes.data() + done, bytes.size() - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            why = std::string("cannot fill memory file: ") + std::strerror(errno);
+            return false;
+        }
+        done += (size_t) n;
+    }
+    // Sealed: what was hashed can't change any more.
+    if (fcntl(fd_, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
+        why = std::string("cannot seal memory file: ") + std::strerror(errno);
+        return false;
+    }
+    if (access(("/proc/self/fd/" + std::to_string(fd_)).c_str(), F_OK) != 0) {
+        why = "/proc is not mounted";
+        return false;
+    }
+    return true;
+}
+
+void * MemoryLibrary::load(const char * symbol, std::string & why) const {
+    void * library = dlopen(("/proc/self/fd/" + std::to_string(fd_)).c_str(), RTLD_NOW | RTLD_LOCAL);
+    void * address = library ? dlsym(library, symbol) : nullptr;
+    if (!address) {
+        const char * reason = dlerror();
+        why = reason ? reason : "symbol is null";
+    }
+    return address;
+}
+
+MemoryLibrary::~MemoryLibrary() {
+    if (fd_ >= 0) close(fd_);
+}
+
+bool survives(const std::function<bool()> & test, int seconds, std::string & why) {
+    const pid_t child = fork();
+    if (child < 0) {
+        why = std::string("cannot start a test process: ") + std::strerror(errno);
+        return false;
+    }
+    if (child == 0) {
+        const rlimit no_core{0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (int sig : {SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGABRT, SIGALRM}) signal(sig, SIG_DFL);
+        setenv("GGML_NO_BACKTRACE", "1", 1);
+        const int null = open("/dev/null", O_RDWR);
+        if (null >= 0) {
+            dup2(null, STDOUT_FILENO);
+            dup2(null, STDERR_FILENO);
+        }
+        alarm((unsigned) seconds);
+        _exit(test() ? 0 : 1);
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR) {
+            why = std::string("lost the test process: ") + std::strerror(errno);
+            return false;
+        }
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+    if (WIFSIGNALED(status)) {
+        const int sig = WTERMSIG(status);
+        why = sig == SIGALRM ? "it did not end in " + std::to_string(seconds) + " s"
+                             : std::string("it crashed (") + strsignal(sig) + ")";
+    } else {
+        why = "it computed wrong results";
+    }
+    return false;
+}
+
+bool is_terminal(FILE * stream) { return isatty(fileno(stream)) == 1; }
+
+bool is_pipe_or_file(FILE * stream) {
+    struct stat st;
+    return fstat(fileno(stream), &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+unsigned cpu_count() {
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (unsigned) n : 1;
+}
+
+bool port_is_free(int port) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    const int yes = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons((uint16_t) port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool free = bind(fd, (sockaddr *) &address, sizeof address) == 0;
+    close(fd);
+    return free;
+}
+
+FILE * create_new(const std::string & path) {
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    FILE * stream = fd < 0 ? nullptr : fdopen(fd, "wb");
+    if (!stream) {
+        throw Failure(EXIT_INPUT, "cannot create " + path + ": " + std::strerror(errno),
+                      errno == EEXIST ? "move it away first, or choose another folder with -o" : "");
+    }
+    return stream;
+}
+
+void make_directories(const std::string & path) {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) throw Failure(EXIT_INPUT, "cannot create folder " + path + ": " + error.message());
+}
+
+}  // namespace ingot::os

@@ -1,0 +1,90 @@
+#include "seams.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "bundle.h"
+
+using ingot::Bundle;
+using ingot::Entry;
+
+// The entry behind a "bundle:" name, or nullptr for a plain path.
+static const Entry * entry_named(const char * name) {
+    const Bundle * bundle = ingot::own_bundle();
+    if (!bundle || !name || std::strncmp(name, "bundle:", 7) != 0) return nullptr;
+    const std::string what = name + 7;
+    if (what == "main") return bundle->manifest.first("model");
+    if (what == "draft") return bundle->manifest.first("draft");
+    const auto loras = bundle->manifest.all("lora");
+    for (size_t i = 0; i < loras.size(); ++i) {
+        if (ingot::lora_name(i) == name) return loras[i];
+    }
+    return nullptr;
+}
+
+struct CloseStream {
+    void operator()(FILE * stream) const { std::fclose(stream); }
+};
+using Stream = std::unique_ptr<FILE, CloseStream>;
+
+static Stream stream_of(const Entry & entry) { return Stream(ingot::own_bundle()->file.stream(entry.offset)); }
+
+llama_model * ingot_open_model(const char * name, llama_model_params params) {
+    const Entry * entry = entry_named(name);
+    if (!entry) return llama_model_load_from_file(name, params);
+    const Stream stream = stream_of(*entry);
+    return llama_model_load_from_file_ptr(stream.get(), params);
+}
+
+llama_adapter_lora * ingot_open_lora(llama_model * model, const char * name) {
+    const Entry * entry = entry_named(name);
+    if (!entry) return llama_adapter_lora_init(model, name);
+    const Stream stream = stream_of(*entry);
+    return llama_adapter_lora_init_from_file_ptr(model, stream.get());
+}
+
+gguf_context * ingot_gguf_open(const char * name, gguf_init_params params) {
+    const Entry * entry = entry_named(name);
+    if (!entry) return gguf_init_from_file(name, params);
+    const Stream stream = stream_of(*entry);
+    return gguf_init_from_file_ptr(stream.get(), params);
+}
+
+gguf_context * ingot_projector_open(const char * name, gguf_init_params params) {
+    const Bundle * bundle = ingot::own_bundle();
+    const Entry *  entry  = bundle && bundle->file.path() == name ? bundle->manifest.first("projector") : nullptr;
+    if (!entry) return gguf_init_from_file(name, params);
+    const Stream stream = stream_of(*entry);
+    return gguf_init_from_file_ptr(stream.get(), params);
+}
+
+void ingot_completion_log(common_log * log, ggml_log_level level, const char * format, ...) {
+    va_list args;
+    va_start(args, format);
+    char small[1024];
+    va_list again;
+    va_copy(again, args);
+    const int size = std::vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    std::vector<char> large;
+    if (size >= (int) sizeof small) {
+        large.resize((size_t) size + 1);
+        std::vsnprintf(large.data(), large.size(), format, again);
+    }
+    va_end(again);
+    const char * text = large.empty() ? small : large.data();
+
+    if (level != GGML_LOG_LEVEL_NONE) {
+        common_log_add(log, level, "%s", text);
+    } else if (std::strcmp(format, "%s") == 0) {
+        // A piece of generated text. Everything else that upstream prints as output
+        // ("[end of text]", closing newlines) is decoration.
+        std::fputs(text, stdout);
+        std::fflush(stdout);
+    }
+}

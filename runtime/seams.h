@@ -1,0 +1,29 @@
+// What the engine reaches through the renamed calls in native/seams.cmake, apart from
+// backends (modules.h). A model's name is "bundle:main", "bundle:draft", "bundle:loraN"
+// for an entry of this executable; any other string is a path, as before.
+#pragma once
+
+#include <string>
+
+#include "gguf.h"
+#include "llama.h"
+#include "log.h"
+
+namespace ingot {
+constexpr const char * MAIN_MODEL  = "bundle:main";
+constexpr const char * DRAFT_MODEL = "bundle:draft";
+// LoRA adapter number `index`, from 0.
+inline std::string lora_name(size_t index) { return "bundle:lora" + std::to_string(index); }
+}  // namespace ingot
+
+extern "C" {
+llama_model *        ingot_open_model(const char * name, llama_model_params params);
+llama_adapter_lora * ingot_open_lora(llama_model * model, const char * name);
+gguf_context *       ingot_gguf_open(const char * name, gguf_init_params params);
+// The projector is named by the executable's own path, since the engine opens that path
+// again to read tensors at offsets that count from the start of the file.
+gguf_context *       ingot_projector_open(const char * name, gguf_init_params params);
+}
+
+// Completion's log: generated text alone reaches stdout, so that pipes work.
+void ingot_completion_log(common_log * log, ggml_log_level level, const char * format, ...);

@@ -1,0 +1,168 @@
+// What an executable says about itself, from its manifest alone: no model is loaded.
+#include <cstdio>
+#include <map>
+
+#include "../error.h"
+#include "build-info.h"
+#include "llama.h"
+#include "verbs.h"
+
+namespace ingot::verbs {
+
+using nlohmann::json;
+
+static std::string human_size(uint64_t bytes) {
+    static const char * units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double) bytes;
+    int    unit  = 0;
+    for (; value >= 1024 && unit < 4; ++unit) value /= 1024;
+    char text[32];
+    std::snprintf(text, sizeof text, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return text;
+}
+
+static std::string human_count(const std::string & digits) {
+    const double n = digits.empty() ? 0 : std::stod(digits);
+    char text[32];
+    if (n >= 1e9) std::snprintf(text, sizeof text, "%.1f B", n / 1e9);
+    else if (n >= 1e6) std::snprintf(text, sizeof text, "%.1f M", n / 1e6);
+    else std::snprintf(text, sizeof text, "%.0f", n);
+    return text;
+}
+
+static const Bundle & need(const Bundle * bundle) {
+    if (!bundle) throw Failure(EXIT_INPUT, "this is a bare runtime without a model in it", "make an executable with: ingot build MODEL.gguf");
+    return *bundle;
+}
+
+static void row(const char * label, const std::string & value) {
+    if (!value.empty()) std::printf("%-14s %s\n", label, value.c_str());
+}
+
+static std::string path_in(const json & document, std::initializer_list<const char *> keys) {
+    const json * at = &document;
+    for (const char * key : keys) {
+        if (!at->is_object() || !at->contains(key)) return "";
+        at = &at->at(key);
+    }
+    return at->is_string() ? at->get<std::string>() : at->is_null() ? "" : at->dump();
+}
+
+static void print_entries(const Manifest & manifest) {
+    std::printf("\n%-44s %-10s %12s\n", "entry", "role", "size");
+    for (const auto & entry : manifest.entries) {
+        if (entry.role == "ui" || entry.role == "license" || entry.role == "hashes") continue;
+        std::printf("%-44s %-10s %12s\n", entry.name.c_str(), entry.role.c_str(), human_size(entry.size).c_str());
+    }
+    for (const char * role : {"license", "ui"}) {
+        uint64_t bytes = 0;
+        const auto entries = manifest.all(role);
+        for (const auto * entry : entries) bytes += entry->stored;
+        if (!entries.empty()) {
+            std::printf("%-44s %-10s %12s\n", (std::to_string(entries.size()) + " files").c_str(), role, human_size(bytes).c_str());
+        }
+    }
+}
+
+int info(const Bundle * bundle, Args user) {
+    const Manifest & manifest = need(bundle).manifest;
+    if (take_flag(user, {"--json"})) {
+        std::puts(manifest.document.dump(2).c_str());
+        return EXIT_DONE;
+    }
+    const json & doc = manifest.document;
+    row("name", manifest.name);
+    row("description", path_in(doc, {"description"}));
+    row("model", manifest.model_fact("name"));
+    row("architecture", manifest.model_fact("architecture"));
+    row("parameters", human_count(manifest.model_fact("parameters")));
+    row("quantization", manifest.model_fact("quantization"));
+    row("context", manifest.model_fact("context_length") + " tokens");
+    row("license", manifest.model_fact("license"));
+    row("target", manifest.target);
+    row("engine", path_in(doc, {"engine", "package"}) + " " + path_in(doc, {"engine", "version"}) + ", llama.cpp " + path_in(doc, {"engine", "commit"}));
+    row("built by", path_in(doc, {"builder", "name"}) + " " + path_in(doc, {"builder", "version"}));
+    row("file size", human_size(manifest.file_size));
+    std::string args;
+    for (const auto & arg : manifest.default_args) args += (args.empty() ? "" : " ") + arg;
+    row("defaults", args);
+    print_entries(manifest);
+    return EXIT_DONE;
+}
+
+int licenses(const Bundle * bundle, Args user) {
+    const Bundle & own = need(bundle);
+    for (const Entry * entry : own.manifest.all("license")) {
+        const auto text = own.read(*entry);
+        std::printf("==== %s ====\n\n%.*s\n\n", entry->name.c_str(), (int) text.size(), reinterpret_cast<const char *>(text.data()));
+    }
+    return EXIT_DONE;
+}
+
+int version(const Bundle * bundle, Args user) {
+    if (bundle) {
+        const json & doc = bundle->manifest.document;
+        std::printf("%s (%s %s)\n", bundle->manifest.name.c_str(), path_in(doc, {"builder", "name"}).c_str(),
+                    path_in(doc, {"builder", "version"}).c_str());
+    }
+    llama_print_build_info(llama_version(), stdout);
+    return EXIT_DONE;
+}
+
+static void print_model_line(const Bundle & bundle) {
+    const Manifest & manifest = bundle.manifest;
+    std::string facts;
+    const auto add = [&](const std::string & fact) { facts += fact.empty() ? "" : (facts.empty() ? "" : ", ") + fact; };
+    add(manifest.model_fact("architecture"));
+    add(human_count(manifest.model_fact("parameters")) + " parameters");
+    add(manifest.model_fact("quantization"));
+    add("context " + manifest.model_fact("context_length"));
+    const std::string license = manifest.model_fact("license");
+    add(license.empty() ? "licence not stated" : "licence " + license);
+    const std::string name = manifest.model_fact("name");
+    std::printf("%s: %s (%s)\n", manifest.name.c_str(), name.empty() ? "a language model" : name.c_str(), facts.c_str());
+    const std::string description = path_in(manifest.document, {"description"});
+    if (!description.empty()) std::printf("%s\n", description.c_str());
+}
+
+// The engine prints its own options, so that they are always those it has.
+static int engine_help(const Bundle * bundle, const std::string & verb) {
+    static const std::map<std::string, int (*)(const Bundle *, Args)> verbs = {
+        {"chat", serve}, {"serve", serve}, {"complete", complete}, {"embed", embed}, {"bench", bench}, {"perplexity", perplexity}};
+    const auto found = verbs.find(verb);
+    if (found == verbs.end()) throw Failure(EXIT_USAGE, "there is no further help on '" + verb + "'", "try help alone");
+    return found->second(bundle, {"--help"});
+}
+
+int help(const Bundle * bundle, Args user) {
+    if (!user.empty() && user[0][0] != '-') return engine_help(bundle, user[0]);
+    const std::string me = bundle ? "./" + bundle->manifest.name : "ingot-runtime";
+    if (bundle) print_model_line(*bundle);
+    else std::puts("The bare Ingot runtime: it carries no model; name one with -m MODEL.gguf.");
+    std::printf(R"(
+usage: %s [COMMAND] [engine options]
+
+  (no command)   on a terminal: chat, and a web page at an address it prints
+  chat           the same, by name
+  serve          web page and OpenAI-compatible server   [--port 8080] [--host 127.0.0.1]
+  complete       continue a text: -p TEXT, -p - (standard input), -f FILE   [-n TOKENS]
+  embed          sentence vectors: -p TEXT ..., or a line each on standard input   [--json]
+  tokenize       tokens of a text: -p TEXT   [--ids] [--json] [--no-bos]
+  bench          speed on this machine
+  perplexity     quality on a text: -f FILE
+  info           what is inside   [--json]
+  verify         check every byte against the manifest   [--json]
+  extract        take entries out: [-o FOLDER] [NAME ...]
+  licenses       licences of the model and of the software inside
+  version, help
+
+-p TEXT alone completes; --server, --chat and --cli work as in llamafile.
+Engine options are llama.cpp's: -c N (context), -n N (tokens), -t N (threads), -ngl N
+(layers on a GPU), --temp T, --seed S, --api-key KEY, -m OTHER.gguf (another model), -v (log).
+All of them: %s help COMMAND, for chat, serve, complete, embed, bench and perplexity.
+Exit codes: 0 done, 1 the answer is no, 2 usage, 3 input, 5 damaged file, 130 interrupted.
+)", me.c_str(), me.c_str());
+    return EXIT_DONE;
+}
+
+}  // namespace ingot::verbs

@@ -1,0 +1,66 @@
+// Completion and the engine's other one-shot tools.
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+
+#include "../error.h"
+#include "../os.h"
+#include "verbs.h"
+
+int llama_completion(int argc, char ** argv);
+int llama_bench(int argc, char ** argv);
+int llama_perplexity(int argc, char ** argv);
+
+namespace ingot::verbs {
+
+static std::string read_stdin() {
+    std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+    // As the engine does for -f: the newline that ends a file is not part of the prompt.
+    if (!text.empty() && text.back() == '\n') text.pop_back();
+    if (text.find('\0') != std::string::npos) throw Failure(EXIT_INPUT, "standard input is not text: it holds a NUL byte");
+    return text;
+}
+
+int complete(const Bundle * bundle, Args user) {
+    Args prompts = take_values(user, {"-p", "--prompt"});
+    const bool from_file = has_flag(user, {"-f", "--file", "-bf", "--binary-file"});
+    Args extra{"--no-display-prompt", "--no-conversation", "--simple-io", "--no-perf"};
+    if (!wants_log(user)) extra.insert(extra.end(), {"-lv", "1"});
+    if (prompts.size() > 1) throw Failure(EXIT_USAGE, "-p was given more than once");
+    if (prompts.empty() && !from_file && !wants_help(user)) {
+        if (os::is_terminal(stdin)) throw Failure(EXIT_USAGE, "complete needs a prompt", "give one with -p TEXT, -p - or -f FILE");
+        prompts = {"-"};
+    }
+    if (!prompts.empty()) {
+        const bool piped = prompts[0] == "-";
+        const std::string text = piped ? read_stdin() : prompts[0];
+        if (text.empty()) throw Failure(EXIT_USAGE, "the prompt is empty");
+        if (piped) user.push_back("--no-escape");  // piped text is taken literally
+        user.insert(user.end(), {"-p", text});
+    }
+    Args args = compose(bundle, LLAMA_EXAMPLE_COMPLETION, extra, user);
+    auto argv = as_argv(args);
+    const int code = llama_completion((int) args.size(), argv.data());
+    if (os::is_terminal(stdout)) std::puts("");
+    return code;
+}
+
+int perplexity(const Bundle * bundle, Args user) {
+    Args args = compose(bundle, LLAMA_EXAMPLE_PERPLEXITY, {}, user);
+    auto argv = as_argv(args);
+    return llama_perplexity((int) args.size(), argv.data());
+}
+
+int bench(const Bundle * bundle, Args user) {
+    // llama-bench has a parser of its own and takes none of the baked defaults.
+    Args args{"bench"};
+    if (!names_other_model(user)) {
+        if (!bundle) throw Failure(EXIT_USAGE, "this runtime carries no model", "name one with -m MODEL.gguf");
+        args.insert(args.end(), {"-m", "bundle:main"});
+    }
+    args.insert(args.end(), user.begin(), user.end());
+    auto argv = as_argv(args);
+    return llama_bench((int) args.size(), argv.data());
+}
+
+}  // namespace ingot::verbs

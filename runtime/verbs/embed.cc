@@ -1,0 +1,135 @@
+// Sentence vectors and token ids, which the engine offers as examples only and not as
+// libraries: short programs over its public API.
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+
+#include <nlohmann/json.hpp>
+
+#include "../error.h"
+#include "../os.h"
+#include "../seams.h"
+#include "common.h"
+#include "verbs.h"
+
+namespace ingot::verbs {
+
+using nlohmann::json;
+
+// Texts of every -p, or the lines of standard input.
+static Args take_texts(Args & user, bool by_line) {
+    Args texts = take_values(user, {"-p", "--prompt"});
+    const bool piped = texts.empty() || (texts.size() == 1 && texts[0] == "-");
+    if (!piped) return texts;
+    if (texts.empty() && os::is_terminal(stdin)) throw Failure(EXIT_USAGE, "no text given", "give it with -p TEXT, or pipe it in");
+    texts.clear();
+    if (by_line) {
+        for (std::string line; std::getline(std::cin, line);) texts.push_back(line);
+    } else {
+        texts.emplace_back(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+    }
+    return texts;
+}
+
+static common_params parse(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user) {
+    Args quiet = extra;
+    quiet.insert(quiet.end(), {"-lv", "1"});
+    Args args = compose(bundle, verb, quiet, user);
+    auto argv = as_argv(args);
+    common_params params;
+    common_init();
+    if (!common_params_parse((int) args.size(), argv.data(), params, verb)) {
+        throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
+    }
+    llama_backend_init();
+    llama_numa_init(params.numa);
+    return params;
+}
+
+// One normalised vector per text; a text must fit the context in one piece.
+static std::vector<float> embed_one(llama_context * context, const common_params & params, const std::string & text, size_t index) {
+    const auto tokens = common_tokenize(context, text, true, true);
+    if (tokens.empty()) throw Failure(EXIT_INPUT, "text " + std::to_string(index + 1) + " is empty");
+    if (tokens.size() > llama_n_ubatch(context)) {
+        throw Failure(EXIT_INPUT,
+                      "text " + std::to_string(index + 1) + " has " + std::to_string(tokens.size()) +
+                          " tokens and the model takes " + std::to_string(llama_n_ubatch(context)),
+                      "split it, or raise -c, -b and -ub up to the model's own limit");
+    }
+    common_batch batch(context);
+    for (size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], (llama_pos) i, 0, true);
+    llama_memory_clear(llama_get_memory(context), true);
+    const int failed = llama_process(context, LLAMA_PROCESS_TYPE_DECODE, batch.get());
+    const float * raw = failed ? nullptr : llama_get_embeddings_seq(context, 0);
+    if (!raw) throw Failure(EXIT_NO, "the engine could not compute text " + std::to_string(index + 1));
+    const int n = llama_model_n_embd_out(llama_get_model(context));
+    std::vector<float> vector((size_t) n);
+    common_embd_normalize(raw, vector.data(), n, params.embd_normalize);
+    return vector;
+}
+
+int embed(const Bundle * bundle, Args user) {
+    const bool as_json = take_flag(user, {"--json"});
+    const Args texts = take_texts(user, /*by_line*/ true);
+    Args extra;
+    if (!bundle || !bundle->manifest.embedding_model) extra = {"--pooling", "mean"};
+    common_params params = parse(bundle, LLAMA_EXAMPLE_EMBEDDING, extra, user);
+    params.embedding = true;
+    params.n_parallel = 1;
+    params.warmup = false;
+    // A whole text is one batch, because attention of an encoder sees all of it at once.
+    if (params.n_ctx == 0 && params.n_batch < 8192) params.n_batch = 8192;
+    params.n_ubatch = params.n_batch;
+
+    const auto init = common_init_from_params(params);
+    llama_context * context = init->context();
+    if (!context) throw Failure(EXIT_INPUT, "the model could not be loaded", "run with -v to see why");
+    if (llama_pooling_type(context) == LLAMA_POOLING_TYPE_NONE) {
+        throw Failure(EXIT_USAGE, "with --pooling none there is no vector for a whole text", "use mean, cls or last");
+    }
+    json data = json::array();
+    for (size_t i = 0; i < texts.size(); ++i) {
+        const auto vector = embed_one(context, params, texts[i], i);
+        if (as_json) {
+            data.push_back({{"index", i}, {"embedding", vector}});
+            continue;
+        }
+        for (size_t k = 0; k < vector.size(); ++k) std::printf("%s%.8g", k ? " " : "", (double) vector[k]);
+        std::puts("");
+    }
+    if (as_json) std::puts(json{{"model", bundle ? bundle->manifest.name : ""}, {"data", data}}.dump().c_str());
+    llama_backend_free();
+    return EXIT_DONE;
+}
+
+int tokenize(const Bundle * bundle, Args user) {
+    const bool as_json  = take_flag(user, {"--json"});
+    const bool ids_only = take_flag(user, {"--ids"});
+    const bool no_bos   = take_flag(user, {"--no-bos"});
+    const Args texts = take_texts(user, /*by_line*/ false);
+    const common_params params = parse(bundle, LLAMA_EXAMPLE_EMBEDDING, {}, user);
+
+    llama_model_params model_params = llama_model_default_params();
+    model_params.vocab_only = true;
+    llama_model * model = ingot_open_model(params.model.path.c_str(), model_params);
+    if (!model) throw Failure(EXIT_INPUT, "the vocabulary could not be loaded");
+    const llama_vocab * vocab = llama_model_get_vocab(model);
+    json out = json::array();
+    for (const auto & text : texts) {
+        for (const llama_token token : common_tokenize(vocab, text, !no_bos, true)) {
+            const std::string piece = common_token_to_piece(vocab, token, true);
+            if (as_json) {
+                out.push_back({{"id", token}, {"piece", piece}});
+            } else if (ids_only) {
+                std::printf("%d\n", token);
+            } else {
+                std::printf("%6d  %s\n", token, json(piece).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+            }
+        }
+    }
+    if (as_json) std::puts(json{{"tokens", out}}.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+    llama_model_free(model);
+    return EXIT_DONE;
+}
+
+}  // namespace ingot::verbs

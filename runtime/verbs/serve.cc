@@ -1,0 +1,152 @@
+// Chat and server: the engine's own, started with composed arguments. Chat on a terminal
+// is the engine's client over a server in this process, so that the web page is there too.
+#include <atomic>
+#include <chrono>
+#include <clocale>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "../error.h"
+#include "../os.h"
+#include "http.h"
+#include "server-stream.h"
+#include "verbs.h"
+
+int  llama_server(int argc, char ** argv);
+int  llama_server(common_params & params, int argc, char ** argv);
+int  llama_cli(int argc, char ** argv);
+void llama_server_terminate();
+
+namespace ingot::verbs {
+
+static constexpr int DEFAULT_PORT = 8080;
+
+// What every server of ours gets: embeddings beside chat, pooled by the mean where the
+// bundled model does not say how; our web page unless the author left it out; and browsers
+// let in from this machine's pages only, where upstream lets in all.
+static Args server_extra(const Bundle * bundle, const Args & user) {
+    Args extra{"--embeddings", "--cors-origins", "localhost"};
+    if (bundle && !bundle->manifest.embedding_model && !names_other_model(user)) {
+        extra.insert(extra.end(), {"--pooling", "mean"});
+    }
+    if (bundle && !bundle->manifest.first("ui")) extra.push_back("--no-ui");
+    if (!wants_log(user)) extra.insert(extra.end(), {"-lv", "1"});
+    return extra;
+}
+
+static int port_in(const Args & user) {
+    Args copy = user;
+    const Args ports = take_values(copy, {"--port"});
+    if (ports.empty()) return 0;
+    char * end = nullptr;
+    const long port = std::strtol(ports.back().c_str(), &end, 10);
+    if (*end != '\0' || port < 1 || port > 65535) {
+        throw Failure(EXIT_USAGE, "--port takes a number from 1 to 65535, not '" + ports.back() + "'");
+    }
+    return (int) port;
+}
+
+static std::string title(const Bundle * bundle) { return bundle ? bundle->manifest.name : "the model"; }
+
+int serve(const Bundle * bundle, Args user) {
+    const int  asked   = port_in(user);
+    const int  port    = asked ? asked : DEFAULT_PORT;
+    const bool listens = !wants_help(user);
+    if (listens && !has_flag(user, {"--host", "--reuse-port"}) && !os::port_is_free(port)) {
+        throw Failure(EXIT_INPUT, "port " + std::to_string(port) + " is in use",
+                      "stop what listens there, or choose another with --port N");
+    }
+    Args args = compose(bundle, LLAMA_EXAMPLE_SERVER, server_extra(bundle, user), user);
+    if (listens && !has_flag(user, {"--host"})) {
+        std::fprintf(stderr, "%s: http://127.0.0.1:%d  (OpenAI API under /v1%s; Ctrl-C stops)\n", title(bundle).c_str(), port,
+                     bundle && bundle->manifest.first("ui") && !has_flag(args, {"--no-ui", "--no-webui"}) ? ", web page at /" : "");
+    }
+    auto argv = as_argv(args);
+    return llama_server((int) args.size(), argv.data());
+}
+
+// A server in a thread of this process, for the chat client to talk to.
+class LocalServer {
+  public:
+    LocalServer(Args args, int port) : args_(std::move(args)), url_("http://127.0.0.1:" + std::to_string(port)) {
+        // What llama_server(argc, argv) does before it parses.
+        std::setlocale(LC_NUMERIC, "C");
+        std::signal(SIGPIPE, SIG_IGN);
+        common_init();
+        server_stream_session_manager_start();
+        auto argv = as_argv(args_);
+        if (!common_params_parse((int) args_.size(), argv.data(), params_, LLAMA_EXAMPLE_SERVER)) {
+            throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
+        }
+        params_.port = port;
+        thread_ = std::thread([this] {
+            code_ = llama_server(params_, 0, nullptr);
+            alive_ = false;
+        });
+    }
+    ~LocalServer() {
+        llama_server_terminate();
+        if (thread_.joinable()) thread_.join();
+    }
+    // True once it answers; false when it ended instead.
+    bool ready() const {
+        while (alive_) {
+            auto [client, parts] = common_http_client(url_);
+            const auto answer = client.Get("/health");
+            if (answer && answer->status == 200) return true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+        return false;
+    }
+    const std::string & url() const { return url_; }
+
+  private:
+    Args              args_;
+    std::string       url_;
+    common_params     params_;
+    std::thread       thread_;
+    std::atomic<bool> alive_{true};
+    std::atomic<int>  code_{0};
+};
+
+// The web page keeps its conversations per address, so the same port is tried first each time.
+static int chat_port(const Args & user) {
+    if (const int asked = port_in(user)) {
+        if (!os::port_is_free(asked)) {
+            throw Failure(EXIT_INPUT, "port " + std::to_string(asked) + " is in use", "choose another with --port N");
+        }
+        return asked;
+    }
+    for (int port = DEFAULT_PORT; port < DEFAULT_PORT + 20; ++port) {
+        if (os::port_is_free(port)) return port;
+    }
+    return common_http_get_free_port();
+}
+
+int chat(const Bundle * bundle, Args user) {
+    if (wants_help(user)) return serve(bundle, user);
+    const int port = chat_port(user);
+    // Flags of the client stay with the client; what neither knows goes to the server, whose
+    // parser then says so.
+    const Args for_client = accepted_by(LLAMA_EXAMPLE_CLI, accepted_by(LLAMA_EXAMPLE_SERVER, user, /*inverted*/ true));
+    const Args not_client = accepted_by(LLAMA_EXAMPLE_CLI, user, true);
+    Args for_server = accepted_by(LLAMA_EXAMPLE_SERVER, user);
+    const Args unknown = accepted_by(LLAMA_EXAMPLE_SERVER, not_client, true);
+    for_server.insert(for_server.end(), unknown.begin(), unknown.end());
+
+    LocalServer server(compose(bundle, LLAMA_EXAMPLE_SERVER, server_extra(bundle, user), for_server), port);
+    if (!server.ready()) throw Failure(EXIT_INPUT, "the model could not be loaded", "run with -v to see why");
+    if (bundle && bundle->manifest.first("ui")) std::fprintf(stderr, "web page: %s\n", server.url().c_str());
+
+    Args args{title(bundle), "--server-base", server.url()};
+    if (bundle) {
+        const Args baked = accepted_by(LLAMA_EXAMPLE_CLI, accepted_by(LLAMA_EXAMPLE_SERVER, bundle->manifest.default_args, true));
+        args.insert(args.end(), baked.begin(), baked.end());
+    }
+    args.insert(args.end(), for_client.begin(), for_client.end());
+    auto argv = as_argv(args);
+    return llama_cli((int) args.size(), argv.data());
+}
+
+}  // namespace ingot::verbs

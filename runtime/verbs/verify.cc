@@ -1,0 +1,102 @@
+// Checks every byte of the executable against its manifest. Start-up checks only what it is
+// about to run; this reads the gigabytes of weights as well, on every core.
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "../error.h"
+#include "../sha256.h"
+#include "verbs.h"
+
+namespace ingot::verbs {
+
+struct Damage {
+    std::string entry;
+    uint64_t    from, to;  // bytes within the entry, [from, to)
+};
+
+// Compares the chunks of a weights entry with the leaves of its hash tree.
+static std::vector<Damage> damaged_chunks(const Bundle & bundle, const Entry & entry) {
+    const Entry * leaves_entry = bundle.manifest.named(entry.leaves);
+    const uint64_t count = (entry.size + entry.chunk - 1) / entry.chunk;
+    std::vector<uint8_t> leaves;
+    try {
+        if (leaves_entry) leaves = bundle.read(*leaves_entry);
+    } catch (const Failure &) {
+        // reported with its own entry
+    }
+    if (leaves.size() != count * 32) return {{entry.name, 0, entry.size}};
+
+    std::atomic<uint64_t> next{0};
+    std::mutex            lock;
+    std::vector<Damage>   found;
+    const auto work = [&] {
+        std::vector<uint8_t> buffer(entry.chunk);
+        for (uint64_t i; (i = next++) < count;) {
+            const uint64_t from = i * entry.chunk, size = std::min(entry.chunk, entry.size - from);
+            uint8_t digest[32] = {0};
+            bool    readable   = true;
+            try {
+                bundle.file.read(entry.offset + from, buffer.data(), size);
+                sha256_raw(buffer.data(), size, digest);
+            } catch (const Failure &) {
+                readable = false;
+            }
+            if (!readable || std::memcmp(digest, leaves.data() + 32 * i, 32) != 0) {
+                std::lock_guard<std::mutex> hold(lock);
+                found.push_back({entry.name, from, from + size});
+            }
+        }
+    };
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < os::cpu_count(); ++i) threads.emplace_back(work);
+    for (auto & thread : threads) thread.join();
+    std::sort(found.begin(), found.end(), [](const auto & a, const auto & b) { return a.from < b.from; });
+    return found;
+}
+
+static std::vector<Damage> damage_of(const Bundle & bundle, const Entry & entry) {
+    if (entry.chunk > 0) return damaged_chunks(bundle, entry);
+    try {
+        bundle.read(entry);
+        return {};
+    } catch (const Failure &) {
+        return {{entry.name, 0, entry.size}};
+    }
+}
+
+int verify(const Bundle * bundle, Args user) {
+    const bool as_json = take_flag(user, {"--json"});
+    if (!bundle) throw Failure(EXIT_INPUT, "this is a bare runtime: there is nothing to verify");
+    if (!user.empty()) throw Failure(EXIT_USAGE, "verify takes no argument " + user[0]);
+
+    std::vector<Damage> all;
+    std::vector<uint8_t> program(bundle->manifest.program_size);
+    bundle->file.read(0, program.data(), program.size());
+    if (sha256_hex(program.data(), program.size()) != bundle->manifest.program_sha256) {
+        all.push_back({"(program)", 0, bundle->manifest.program_size});
+    }
+    for (const auto & entry : bundle->manifest.entries) {
+        const auto found = damage_of(*bundle, entry);
+        all.insert(all.end(), found.begin(), found.end());
+    }
+
+    if (as_json) {
+        auto damaged = nlohmann::json::array();
+        for (const auto & d : all) damaged.push_back({{"entry", d.entry}, {"from", d.from}, {"to", d.to}});
+        std::puts(nlohmann::json{{"ok", all.empty()}, {"entries", bundle->manifest.entries.size()}, {"damaged", damaged}}.dump().c_str());
+    } else if (all.empty()) {
+        std::printf("ok: the program and %zu entries are as they were built\n", bundle->manifest.entries.size());
+    } else {
+        for (const auto & d : all) {
+            std::printf("damaged: %s, bytes %llu to %llu\n", d.entry.c_str(), (unsigned long long) d.from, (unsigned long long) d.to);
+        }
+        std::fprintf(stderr, "error: %zu part(s) of this executable are damaged\nhint: download it again\n", all.size());
+    }
+    return all.empty() ? EXIT_DONE : EXIT_NO;
+}
+
+}  // namespace ingot::verbs
