@@ -13,6 +13,7 @@ namespace ingot {
 
 static constexpr int64_t COLUMNS = 256;  // the largest quantisation block
 static constexpr int64_t ROWS    = 64;   // two AMX tiles, eight repacked rows and more
+static constexpr int64_t DISTINCT_ROWS = 5;  // prime to the widths in which kernels take rows
 // Activations are rounded to 8 bits inside, about 0.5 % of the result's norm; a wrong
 // kernel is off by about 100 %.
 static constexpr double TOLERANCE = 0.03;
@@ -20,44 +21,43 @@ static constexpr double TOLERANCE = 0.03;
 // A linear congruential generator: the same bytes everywhere, no library state.
 static uint32_t next(uint32_t & state) { return state = state * 1664525u + 1013904223u; }
 
+// In [-1, 1).
+static float unit(uint32_t & state) { return (float) ((int32_t) next(state) >> 8) / (1 << 23); }
+
 static bool starts_with(const char * text, const char * prefix) { return std::strncmp(text, prefix, std::strlen(prefix)) == 0; }
 
-// Quantised rows. Types whose quantiser needs big search tables (IQ1 to IQ3) get random
-// bytes with the top exponent bit of every 16-bit word cleared, so that whatever word
-// holds an F16 scale is finite and below 2; the others are quantised from random floats.
-static std::vector<uint8_t> make_weights(ggml_type type, uint32_t & seed) {
-    std::vector<uint8_t> bytes(ggml_row_size(type, COLUMNS) * ROWS);
-    const auto * traits = ggml_get_type_traits(type);
-    const bool searched = starts_with(traits->type_name, "iq1") || starts_with(traits->type_name, "iq2") ||
-                          starts_with(traits->type_name, "iq3");
-    if (searched) {
-        for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = (uint8_t) (next(seed) >> 24) & (i & 1 ? 0xBF : 0xFF);
-        return bytes;
-    }
-    std::vector<float> row(COLUMNS);
-    for (int64_t r = 0; r < ROWS; ++r) {
-        for (auto & x : row) x = (float) ((int32_t) next(seed) >> 8) / (1 << 23);
-        uint8_t * to = bytes.data() + r * ggml_row_size(type, COLUMNS);
-        if (type == GGML_TYPE_F32) {
-            std::memcpy(to, row.data(), COLUMNS * sizeof(float));
-        } else {
-            traits->from_float_ref(row.data(), to, COLUMNS);
+// Quantised rows and what they stand for. Types whose quantiser needs big search tables
+// (IQ1 to IQ3) get random bytes with the top exponent bit of every 16-bit word cleared, so
+// that whatever word holds an F16 scale is finite and below 2. For the others a few rows are
+// quantised from random floats and repeated, because quantising is what costs time here.
+struct Weights {
+    std::vector<uint8_t> bytes;
+    std::vector<float>   values;  // ROWS x COLUMNS
+
+    explicit Weights(ggml_type type) : values(ROWS * COLUMNS) {
+        const auto * traits   = ggml_get_type_traits(type);
+        const size_t row_size = ggml_row_size(type, COLUMNS);
+        const bool   searched = starts_with(traits->type_name, "iq1") || starts_with(traits->type_name, "iq2") ||
+                              starts_with(traits->type_name, "iq3");
+        uint32_t seed = 20261120u + (uint32_t) type;
+        bytes.resize(row_size * ROWS);
+        for (int64_t r = 0; r < ROWS; ++r) {
+            uint8_t * row = bytes.data() + r * row_size;
+            float *   out = values.data() + r * COLUMNS;
+            if (searched) {
+                for (size_t i = 0; i < row_size; ++i) row[i] = (uint8_t) (next(seed) >> 24) & (i & 1 ? 0xBF : 0xFF);
+            } else if (r < DISTINCT_ROWS) {
+                for (int64_t c = 0; c < COLUMNS; ++c) out[c] = unit(seed);
+                if (type == GGML_TYPE_F32) std::memcpy(row, out, row_size);
+                else traits->from_float_ref(out, row, COLUMNS);
+            } else {
+                std::memcpy(row, row - DISTINCT_ROWS * row_size, row_size);
+            }
+            if (type != GGML_TYPE_F32) traits->to_float(row, out, COLUMNS);
+            else std::memcpy(out, row, row_size);
         }
     }
-    return bytes;
-}
-
-static std::vector<float> dequantised(ggml_type type, const std::vector<uint8_t> & bytes) {
-    std::vector<float> values(COLUMNS * ROWS);
-    if (type == GGML_TYPE_F32) {
-        std::memcpy(values.data(), bytes.data(), bytes.size());
-        return values;
-    }
-    for (int64_t r = 0; r < ROWS; ++r) {
-        ggml_get_type_traits(type)->to_float(bytes.data() + r * ggml_row_size(type, COLUMNS), values.data() + r * COLUMNS, COLUMNS);
-    }
-    return values;
-}
+};
 
 static bool close_enough(const std::vector<float> & got, const std::vector<float> & weights, const std::vector<float> & x, int64_t batch) {
     double error = 0, norm = 0;
@@ -89,7 +89,8 @@ struct Product {
 };
 
 // One product with the weights in buffers of type `place`; true when right or unsupported.
-static bool product_is_right(ggml_backend_t backend, ggml_backend_buffer_type_t place, ggml_type type, int64_t batch) {
+static bool product_is_right(ggml_backend_t backend, ggml_backend_buffer_type_t place, ggml_type type,
+                             const Weights & weights, int64_t batch) {
     Product product(type, batch);
     ggml_backend_dev_t device = ggml_backend_get_device(backend);
 
@@ -108,11 +109,10 @@ static bool product_is_right(ggml_backend_t backend, ggml_backend_buffer_type_t 
     ggml_tallocr_alloc(&allocator, product.weights);
     ggml_backend_buffer_t rest = ggml_backend_alloc_ctx_tensors(product.context, backend);
 
-    uint32_t seed = 20261120u + (uint32_t) type;
-    const auto bytes = make_weights(type, seed);
+    uint32_t seed = (uint32_t) batch;
     std::vector<float> x(COLUMNS * batch);
-    for (auto & value : x) value = (float) ((int32_t) next(seed) >> 8) / (1 << 23);
-    ggml_backend_tensor_set(product.weights, bytes.data(), 0, bytes.size());
+    for (auto & value : x) value = unit(seed);
+    ggml_backend_tensor_set(product.weights, weights.bytes.data(), 0, weights.bytes.size());
     ggml_backend_tensor_set(product.x, x.data(), 0, x.size() * sizeof(float));
 
     ggml_cgraph * graph = ggml_new_graph(product.context);
@@ -121,7 +121,7 @@ static bool product_is_right(ggml_backend_t backend, ggml_backend_buffer_type_t 
     bool right = rest && ggml_backend_graph_compute(backend, graph) == GGML_STATUS_SUCCESS;
     if (right) {
         ggml_backend_tensor_get(product.y, got.data(), 0, got.size() * sizeof(float));
-        right = close_enough(got, dequantised(type, bytes), x, batch);
+        right = close_enough(got, weights.values, x, batch);
     }
     ggml_backend_buffer_free(rest);
     ggml_backend_buffer_free(room);
@@ -152,8 +152,9 @@ bool answers_are_right(ggml_backend_reg_t reg) {
         const auto * traits = ggml_get_type_traits(type);
         const bool   weight = type == GGML_TYPE_F32 || (traits && traits->to_float);
         if (!weight || traits->blck_size == 0 || type == GGML_TYPE_Q8_1 || type == GGML_TYPE_Q8_K) continue;
+        const Weights weights(type);
         for (auto place : places(device)) {
-            for (int64_t batch : {1, 8}) right = right && product_is_right(backend, place, type, batch);
+            for (int64_t batch : {1, 8}) right = right && product_is_right(backend, place, type, weights, batch);
         }
     }
     ggml_backend_free(backend);

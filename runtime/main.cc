@@ -5,6 +5,7 @@
 #include "args.h"
 #include "bundle.h"
 #include "error.h"
+#include "modules.h"
 #include "os.h"
 #include "verbs/verbs.h"
 
@@ -34,6 +35,7 @@ static int run(int argc, char ** argv) {
 
     Request request = parse_request(Args(argv + (argc > 0), argv + argc));
     if (request.verb.empty()) request.verb = implied_verb(request.rest);
+    announce_cpu_choice(wants_log(request.rest));
     return VERBS.at(request.verb)(own_bundle(), request.rest);
 }
 

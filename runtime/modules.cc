@@ -20,6 +20,9 @@ static constexpr int TEST_SECONDS = 20;
 static std::string chosen_level = "baseline";
 const std::string & cpu_level() { return chosen_level; }
 
+static bool announced = false;
+void announce_cpu_choice(bool on) { announced = on; }
+
 struct Level {
     const char * name;
     int (*score)();
@@ -35,9 +38,13 @@ std::vector<CpuCandidate> cpu_candidates(const Bundle * bundle) {
     std::vector<CpuCandidate> found;
     if (!bundle) return found;
     for (const auto & level : LEVELS) {
-        const Entry * entry = bundle->manifest.named("modules/" + bundle->manifest.target + "/ggml-cpu-" + level.name + ".so");
+        const std::string name = std::string("/ggml-cpu-") + level.name + ".so";
         const int score = level.score();
-        if (entry && score > 0) found.push_back({level.name, score, entry});
+        for (const Entry * entry : bundle->manifest.all("module")) {
+            const bool named = entry->name.size() > name.size() &&
+                               entry->name.compare(entry->name.size() - name.size(), name.size(), name) == 0;
+            if (named && score > 0) found.push_back({level.name, score, entry});
+        }
     }
     std::sort(found.begin(), found.end(), [](const auto & a, const auto & b) { return a.score > b.score; });
     return found;
@@ -80,7 +87,11 @@ static ggml_backend_reg_t choose_cpu() {
 }  // namespace ingot
 
 ggml_backend_reg_t ingot_cpu_reg(void) {
-    static ggml_backend_reg_t reg = ingot::choose_cpu();
+    static ggml_backend_reg_t reg = [] {
+        ggml_backend_reg_t chosen = ingot::choose_cpu();
+        if (ingot::announced) std::fprintf(stderr, "CPU module: %s\n", ingot::cpu_level().c_str());
+        return chosen;
+    }();
     return reg;
 }
 

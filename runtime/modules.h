@@ -19,6 +19,9 @@ struct CpuCandidate {
 // Modules that this CPU's features allow, best first. Pure apart from CPUID.
 std::vector<CpuCandidate> cpu_candidates(const Bundle * bundle);
 
+// Whether the choice is told on stderr when it is made (-v).
+void announce_cpu_choice(bool on);
+
 // The level in use after the engine asked for its CPU backend: a name above, or "baseline".
 const std::string & cpu_level();
 

@@ -1,0 +1,107 @@
+"""The entry point, and the one place that catches errors and decides the exit status.
+
+0 done, 1 the answer is no, 2 usage, 3 recipe or input, 4 network, 5 integrity, 6 toolchain,
+7 GPU, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from ingot.cli import root
+from ingot.errors import IngotError, InputError, UsageError
+
+INTERRUPTED = 130
+COMPLETE = "_INGOT_COMPLETE"  # what a completion script sets; see ingot completion
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (``sys.argv`` by default) and return the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    _end_politely()
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+    except IngotError as error:
+        return _report(error, words)
+    except click.ClickException as error:
+        return _report(_from_click(error), words)
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our stdout went away (`| head`): not an error, and Python must not
+        # complain about it once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _report(_from_os(error), words)
+    return status
+
+
+def _dispatch(words: list[str]) -> int:
+    """What click's own ``main`` does, less its catching, which exits by ways of its own."""
+    asked = os.environ.get(COMPLETE)
+    if asked:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(root, {}, "ingot", COMPLETE, asked)
+    try:
+        with root.make_context("ingot", words or ["--help"]) as context:
+            root.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    return 0
+
+
+def _end_politely() -> None:
+    """Let SIGTERM and SIGHUP unwind like Ctrl-C, so that children end and temporaries go."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _from_click(error: click.ClickException) -> IngotError:
+    hint = None
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"see '{error.ctx.command_path} --help'"
+    return UsageError(error.format_message(), hint=hint)
+
+
+def _from_os(error: OSError) -> IngotError:
+    """A file system error that no library function put into words of its own."""
+    where = f"{error.filename}: " if error.filename else ""
+    return InputError(f"{where}{error.strerror or error}", code="os-error")
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    options = words[: words.index("--")] if "--" in words else words
+    return "--json" in options
+
+
+def _report(error: IngotError, words: Sequence[str]) -> int:
+    try:
+        if _wants_json(words):
+            print(json.dumps(error.document(), indent=2, ensure_ascii=False), flush=True)
+        else:
+            red, plain = ("\x1b[31m", "\x1b[0m") if _coloured() else ("", "")
+            print(f"{red}error:{plain} {error.message}", file=sys.stderr)
+            if error.hint:
+                print(f"hint: {error.hint}", file=sys.stderr)
+    except OSError:
+        pass  # Nobody listens; the status still says it.
+    return error.exit_code
+
+
+def _coloured() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Lines and tables that several verbs print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ingot.console import size
+
+
+def engine_line(engine: Mapping[str, Any]) -> str:
+    """``llama-cpp-python 0.3.36 (0c1e57098)``."""
+    commit = str(engine.get("commit", ""))[:9]
+    return f"{engine.get('package', '?')} {engine.get('version', '?')} ({commit or '?'})"
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Lines with aligned columns, two spaces apart; columns in ``right`` are right-aligned."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def model_lines(model: Mapping[str, Any]) -> list[str]:
+    """What a model is: the manifest's ``model`` object as lines."""
+    rows = [("name", _plain(model.get("name"))), ("architecture", str(model["architecture"]))]
+    rows.append(("parameters", f"{model['parameters']:,}"))
+    rows += [
+        (key.replace("_", " "), f"{model[key]:,}")
+        for key in ("context_length", "embedding_length", "block_count", "vocabulary")
+        if model.get(key) is not None
+    ]
+    rows.append(("quantisation", str(model["quantization"])))
+    rows.append(("size", size(int(model["size"]))))
+    rows.append(("licence", _plain(model.get("license"))))
+    kinds = [
+        word
+        for key, word in (("chat_template", "chat template"), ("embedding", "embeddings"))
+        if model.get(key)
+    ]
+    rows.append(("offers", ", ".join(kinds) or "text completion"))
+    return [f"  {line}" for line in table(rows)]
+
+
+def type_lines(types: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The histogram of tensor types, the largest share first, with a bar for the bytes."""
+    total = sum(share["bytes"] for share in types.values()) or 1
+    rows = []
+    for name, share in sorted(types.items(), key=lambda item: -item[1]["bytes"]):
+        part = share["bytes"] / total
+        bar = "#" * max(1, round(part * 30))
+        rows.append((name, str(share["count"]), size(share["bytes"]), f"{part:.1%}", bar))
+    return [f"  {line}" for line in table(rows, right=(1, 2, 3))] if rows else []
+
+
+def printable(text: str) -> str:
+    """Text from a file, safe for a terminal: control characters shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _plain(value: object) -> str:
+    return "-" if value is None else printable(str(value))

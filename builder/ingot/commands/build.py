@@ -1,0 +1,107 @@
+"""``ingot build``: one GGUF in, one executable out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ingot.bundle.format import safe_file_name
+from ingot.commands import json_option, print_json
+from ingot.commands._text import engine_line
+from ingot.console import Console, size
+from ingot.engine.runtime import ensure_runtime
+from ingot.errors import UsageError
+from ingot.recipe.args import split_args
+from ingot.recipe.build import BuildResult, build, check
+from ingot.recipe.plan import Recipe
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(
+    short_help="Make one executable from a GGUF model.",
+    epilog='Example: ingot build model.gguf -o hello --args "-c 4096 --temp 0.2"',
+)
+@click.argument("model", type=_FILE)
+@click.option("-o", "--output", type=_FILE, help="The executable; default: MODEL without .gguf.")
+@click.option("--name", help="What the executable calls itself; default: the model's file name.")
+@click.option("--description", help="One line for its help.")
+@click.option(
+    "--args",
+    "args",
+    multiple=True,
+    metavar="'ARGS…'",
+    help="Default engine arguments, quoted as for a shell; the user's own win. Repeatable.",
+)
+@click.option("--mmproj", type=_FILE, help="Projector for images or sound.")
+@click.option("--lora", "loras", type=_FILE, multiple=True, help="LoRA adapter. Repeatable.")
+@click.option("--draft", type=_FILE, help="Small model for speculative decoding.")
+@click.option("--license", "license_", type=_FILE, help="The model's licence text.")
+@click.option("--no-ui", is_flag=True, help="Leave out the web page.")
+@click.option("--force", is_flag=True, help="Replace an existing output.")
+@json_option
+def command(
+    model: Path,
+    output: Path | None,
+    name: str | None,
+    description: str | None,
+    args: tuple[str, ...],
+    mmproj: Path | None,
+    loras: tuple[Path, ...],
+    draft: Path | None,
+    license_: Path | None,
+    no_ui: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Make one executable from the GGUF file MODEL.
+
+    Any part of a split GGUF stands for all of it; the parts are joined.
+    """
+    recipe = Recipe(
+        model=model,
+        output=output if output is not None else _default_output(model),
+        name=name,
+        description=description,
+        args=split_args(args),
+        mmproj=mmproj,
+        loras=loras,
+        draft=draft,
+        license=license_,
+        ui=not no_ui,
+    )
+    inputs = check(recipe, force=force)
+    progress = Console()
+    runtime = ensure_runtime(progress)
+    show(build(recipe, runtime, progress, force=force, inputs=inputs), as_json)
+
+
+def show(result: BuildResult, as_json: bool) -> None:
+    """Print what was written."""
+    manifest = result.manifest
+    if as_json:
+        document = {
+            "output": str(result.path),
+            "size": manifest.file_size,
+            "overhead": manifest.file_size - int(manifest.about.model["size"]),
+            "seconds": round(result.seconds, 3),
+            "manifest": manifest.to_json(),
+        }
+        print_json(document)
+        return
+    model = manifest.about.model
+    click.echo(f"{result.path}  {size(manifest.file_size)}")
+    click.echo(f"  model   {model['architecture']} {model['quantization']}, {size(model['size'])}")
+    click.echo(f"  engine  {engine_line(manifest.about.engine)}")
+
+
+def _default_output(model: Path) -> Path:
+    stem = safe_file_name(model.name)
+    if not stem.endswith(".gguf"):
+        raise UsageError(
+            f"{model}: the name does not end in .gguf, so there is no name for the output",
+            hint="give one with -o",
+            code="no-output-name",
+        )
+    return Path(stem.removesuffix(".gguf"))

@@ -1,0 +1,1 @@
+"""Getting the pinned engine and making the runtime image from it."""

@@ -1,0 +1,1 @@
+"""Reading GGUF files as hostile input: headers, facts about a model, split files."""

@@ -1,0 +1,1 @@
+"""What to build, planned from checked inputs and then built."""

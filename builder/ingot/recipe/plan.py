@@ -1,0 +1,223 @@
+"""From a recipe to the contents of an executable: read and check every input, then plan.
+
+``load_inputs`` reads headers; ``plan`` decides (of the runtime's files it asks the sizes). Neither
+writes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingot import __version__
+from ingot.bundle.format import safe_file_name
+from ingot.bundle.inputs import FileRegion, open_input
+from ingot.bundle.manifest import (
+    DRAFT,
+    LICENSE,
+    LORA,
+    MODEL,
+    MODULE,
+    PROJECTOR,
+    UI,
+    Description,
+)
+from ingot.bundle.writer import Contents, Source
+from ingot.engine.runtime import RuntimeImage
+from ingot.errors import InputError
+from ingot.gguf.facts import model_facts
+from ingot.gguf.join import Weights, load_weights
+from ingot.recipe.args import check_args
+from ingot.recipe.fit import check_draft, check_lora, check_model, check_projector
+
+MODEL_LICENSE = "licenses/model.txt"
+LICENSE_MAX = 4 << 20
+_TEXT_MAX = 4096
+BUILDER = {"name": "ingot", "version": __version__}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One executable to build. ``name`` None means the model's file name without its ending;
+    ``args`` are default arguments for the engine, one word each.
+    """
+
+    model: Path
+    output: Path
+    name: str | None = None
+    description: str | None = None
+    args: tuple[str, ...] = ()
+    mmproj: Path | None = None
+    loras: tuple[Path, ...] = ()
+    draft: Path | None = None
+    license: Path | None = None
+    ui: bool = True
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The headers of a recipe's files, checked one by one and against each other."""
+
+    model: Weights
+    projector: Weights | None
+    loras: tuple[Weights, ...]
+    draft: Weights | None
+    license: FileRegion | None
+
+    def weights(self) -> tuple[tuple[str, Weights], ...]:
+        """(role, weights) in the format's order."""
+        parts = [(MODEL, self.model)]
+        if self.projector:
+            parts.append((PROJECTOR, self.projector))
+        parts += [(LORA, lora) for lora in self.loras]
+        if self.draft:
+            parts.append((DRAFT, self.draft))
+        return tuple(parts)
+
+    def files(self) -> tuple[Path, ...]:
+        """Every file that will be read."""
+        files = [path for _role, weights in self.weights() for path in weights.files]
+        return (*files, self.license.path) if self.license else tuple(files)
+
+
+def load_inputs(recipe: Recipe) -> Inputs:
+    """Read and check all inputs of ``recipe``.
+
+    Raises InputError (the codes of gguf.reader, gguf.join, recipe.fit, ``bad-license``,
+    ``bad-name``) and UsageError ``bad-args``.
+    """
+    check_args(recipe.args)
+    for text, what in ((recipe.name, "the name"), (recipe.description, "the description")):
+        if text is not None:
+            check_text(text, what)
+    model = load_weights(recipe.model)
+    check_model(model.gguf)
+    projector = load_weights(recipe.mmproj) if recipe.mmproj else None
+    if projector:
+        check_projector(projector.gguf, model.gguf)
+    loras = tuple(load_weights(path) for path in recipe.loras)
+    for lora in loras:
+        check_lora(lora.gguf, model.gguf)
+    draft = load_weights(recipe.draft) if recipe.draft else None
+    if draft:
+        check_draft(draft.gguf, model.gguf)
+    licence = _read_license(recipe.license) if recipe.license else None
+    return Inputs(model, projector, loras, draft, licence)
+
+
+def plan(recipe: Recipe, inputs: Inputs, runtime: RuntimeImage) -> Contents:
+    """What goes into the executable."""
+    names = entry_names(weights.file_name for _role, weights in inputs.weights())
+    sources = [
+        Source(name, role, weights.segments)
+        for name, (role, weights) in zip(names, inputs.weights(), strict=True)
+    ]
+    if inputs.license:
+        sources.append(Source(MODEL_LICENSE, LICENSE, (inputs.license,)))
+    default_name = safe_file_name(inputs.model.file_name.removesuffix(".gguf"))
+    about = describe(
+        runtime,
+        name=recipe.name or default_name,
+        description=recipe.description,
+        args=recipe.args,
+        ui=recipe.ui,
+        model=model_facts(inputs.model.gguf).to_json(),
+    )
+    return Contents(
+        about, program_source(runtime), (*sources, *runtime_sources(runtime, recipe.ui))
+    )
+
+
+def describe(
+    runtime: RuntimeImage,
+    *,
+    name: str,
+    description: str | None,
+    args: Sequence[str],
+    ui: bool,
+    model: dict[str, object],
+) -> Description:
+    """The manifest's head for an executable around ``runtime``."""
+    engine, toolchain = runtime.identity["engine"], runtime.identity["toolchain"]
+    assert isinstance(engine, dict) and isinstance(toolchain, dict)
+    return Description(
+        name=name,
+        description=description,
+        target=runtime.target,
+        builder=BUILDER,
+        engine=engine,
+        toolchain=toolchain,
+        runtime_key=str(runtime.identity["key"]),
+        args=tuple(args),
+        ui=ui,
+        model=model,
+    )
+
+
+def program_source(runtime: RuntimeImage) -> Source:
+    """The program at the start of the file."""
+    return Source("program", "program", (_whole(runtime.program),))
+
+
+def runtime_sources(runtime: RuntimeImage, ui: bool) -> tuple[Source, ...]:
+    """The runtime's modules and licences, and its web page if wanted."""
+    modules = [
+        Source(f"modules/{path.name}", MODULE, (_whole(path),), target=runtime.target)
+        for path in runtime.modules
+    ]
+    licenses = [
+        Source(f"licenses/{name}", LICENSE, (_whole(path),)) for name, path in runtime.licenses
+    ]
+    page = [Source(f"ui/{name}", UI, (_whole(path),)) for name, path in runtime.ui if ui]
+    return (*modules, *licenses, *page)
+
+
+def entry_names(file_names: Iterable[str]) -> list[str]:
+    """``models/NAME`` for each file name, made safe and unique."""
+    names: list[str] = []
+    for file_name in file_names:
+        stem, dot, ending = safe_file_name(file_name).rpartition(".")
+        stem, ending = (stem, dot + ending) if stem else (ending, "")
+        name, number = f"models/{stem}{ending}", 1
+        while name in names:
+            number += 1
+            name = f"models/{stem}-{number}{ending}"
+        names.append(name)
+    return names
+
+
+def check_text(text: str, what: str) -> None:
+    """Names and descriptions are one line of plain text. Raises InputError ``bad-name``."""
+    if not text.strip() or len(text) > _TEXT_MAX or not text.isprintable():
+        raise InputError(
+            f"{what} {text[:80]!r} is not one line of plain text",
+            hint=f"use 1 to {_TEXT_MAX} printable characters",
+            code="bad-name",
+        )
+
+
+def _read_license(path: Path) -> FileRegion:
+    with open_input(path) as (stream, size):
+        if size > LICENSE_MAX:
+            raise InputError(
+                f"{path}: is no licence text: it has {size} bytes; the limit is {LICENSE_MAX}",
+                code="bad-license",
+            )
+        content = stream.read()
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is not UTF-8 text (at byte {error.start})",
+            hint="convert the licence to UTF-8",
+            code="bad-license",
+        ) from error
+    if not text.strip() or "\0" in text:
+        raise InputError(f"{path}: is not a licence text", code="bad-license")
+    return FileRegion(path, 0, size)
+
+
+def _whole(path: Path) -> FileRegion:
+    with open_input(path) as (_stream, size):
+        return FileRegion(path, 0, size)

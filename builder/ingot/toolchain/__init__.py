@@ -1,0 +1,1 @@
+"""Build tools that are pinned packages: no system compiler is needed."""

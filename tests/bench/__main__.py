@@ -1,0 +1,198 @@
+"""`./dev bench [NAME …]`: measures, prints a Markdown table, and writes docs/benchmarks.md's numbers.
+
+    build     writing an executable against copying its GGUF
+    start     exec to first token against the engine's own completion; `info`; overhead in bytes
+    speed     tokens per second against the same engine compiled natively by gcc
+    memory    pages of the weights shared by two processes
+
+Nothing here is a test: numbers depend on the machine, which the table names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingot.console import Console
+from ingot.engine.runtime import RuntimeImage, ensure_runtime
+from ingot.recipe.build import build
+from ingot.recipe.plan import Recipe
+from tests.bench import synthetic
+from tests.bench.measure import alternate, durable, peak_memory_of_children, seconds, seconds_to_first_byte
+from tests.bench.peer import Peer, ensure_peer
+from tests.models import DEMO
+from tests.serving import serving
+
+THREADS = str(os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Row:
+    what: str
+    ours: str
+    peer: str
+    ratio: str
+    aim: str
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the cases share: a scratch folder, the runtime, and the executable of the demo model."""
+
+    folder: Path
+    runtime: RuntimeImage
+    hello: Path
+    console: Console
+
+    def cast(self, model: Path, name: str) -> Path:
+        output = self.folder / name
+        return build(Recipe(model=model, output=output, name=name), self.runtime, self.console, force=True).path
+
+    def peer(self) -> Peer:
+        return ensure_peer(self.console)
+
+
+def bench_build(bench: Bench) -> list[Row]:
+    """4 GiB, source in the page cache, both ends on one file system."""
+    gguf = synthetic.write_of_size(bench.folder / "four.gguf")
+    size = gguf.stat().st_size
+    output, copied = bench.folder / "four", bench.folder / "four.copy"
+    ingot = [sys.executable, "-P", "-m", "ingot", "build", gguf, "-o", output, "--force"]
+
+    def ours() -> float:
+        output.unlink(missing_ok=True)
+        return seconds(ingot)
+
+    def cp() -> float:
+        copied.unlink(missing_ok=True)
+        return seconds(["cp", "--reflink=auto", gguf, copied])
+
+    def cp_durable() -> float:
+        copied.unlink(missing_ok=True)
+        return seconds(["sh", "-c", 'cp --reflink=auto "$1" "$2" && sync "$2"', "sh", str(gguf), str(copied)])
+
+    durable(gguf)
+    rows = []
+    for label, peer, aim in (("cp and sync (as durable as ours)", cp_durable, "at most 1.25"), ("cp alone", cp, "")):
+        pair = alternate(ours, peer, runs=3)
+        rows.append(Row(f"`ingot build`, {size / 2**30:.2f} GiB, against {label}", f"{pair.a:.2f} s", f"{pair.b:.2f} s", f"{pair.ratio:.2f}", aim))
+    rows.append(Row("peak memory of that build", f"{peak_memory_of_children() / 1e6:.0f} MB", "", "", "under 256 MB"))
+    for path in (gguf, output, copied):
+        path.unlink(missing_ok=True)
+    return rows
+
+
+def bench_start(bench: Bench) -> list[Row]:
+    """The demo model: small, so that everything that is not the model shows."""
+    settings = ["-p", "def add(a, b):", "-n", "1", "--temp", "0", "-t", THREADS]
+    quiet = ["--no-display-prompt", "-no-cnv", "--simple-io", "--no-perf"]
+    ours = [bench.hello, *settings]
+    engines = [bench.peer().completion, "-m", DEMO, *quiet, *settings]
+    pair = alternate(lambda: seconds_to_first_byte(ours), lambda: seconds_to_first_byte(engines), runs=21)
+    info = alternate(lambda: seconds([bench.hello, "info"]), lambda: seconds(["true"]), runs=21)
+    overhead = bench.hello.stat().st_size - DEMO.stat().st_size
+    return [
+        Row("exec to first token against the engine's own `completion -m`", f"{pair.a * 1e3:.1f} ms", f"{pair.b * 1e3:.1f} ms", f"{pair.ratio:.2f}", "at most 1.05"),
+        Row("`./hello info` against `true`", f"{info.a * 1e3:.1f} ms", f"{info.b * 1e3:.1f} ms", "", "under 30 ms"),
+        Row("executable minus its GGUF (web page, all CPU modules)", f"{overhead / 1e6:.1f} MB", "", "", "under 25 MB"),
+    ]
+
+
+def tokens_per_second(argv: Sequence[str | os.PathLike[str]], env: dict[str, str] | None = None) -> dict[str, float]:
+    """Average tokens/s of prompt ("pp") and generation ("tg") as llama-bench measures them."""
+    done = subprocess.run(argv, check=True, capture_output=True, env={**os.environ, **(env or {})})
+    return {"pp" if row["n_gen"] == 0 else "tg": float(row["avg_ts"]) for row in json.loads(done.stdout)}
+
+
+def bench_speed(bench: Bench) -> list[Row]:
+    large = synthetic.write_llama(bench.folder / "one-b.gguf")
+    models = [("demo (7M, BF16)", DEMO, bench.hello, 512, 128), ("1B shape (Q4_K_M)", large, bench.cast(large, "one-b"), 128, 32)]
+    peer = bench.peer().bench
+    rows = []
+    for label, gguf, exe, prompt, generate in models:
+        settings = ["-p", str(prompt), "-n", str(generate), "-r", "2", "-t", THREADS, "-o", "json"]
+        for level, name in (("", "best module"), ("cooperlake", "without AMX")):
+            env = {"INGOT_CPU": level} if level else {}
+            measured: dict[str, list[tuple[float, float]]] = {"pp": [], "tg": []}
+            for _ in range(5):
+                ours = tokens_per_second([exe, "bench", *settings], env)
+                theirs = tokens_per_second([peer, "-m", gguf, *settings])
+                for kind in measured:
+                    measured[kind].append((ours[kind], theirs[kind]))
+            rows += [_speed_row(label, name, kind, pairs) for kind, pairs in measured.items()]
+    large.unlink()
+    return rows
+
+
+def _speed_row(model: str, module: str, kind: str, pairs: list[tuple[float, float]]) -> Row:
+    from statistics import median
+
+    what = "prompt" if kind == "pp" else "generation"
+    aim = "at least 1.5 with AMX" if (kind, module, model[:2]) == ("pp", "best module", "1B") else "at least 0.98"
+    return Row(
+        f"{what}, {model}, {module}, against gcc native",
+        f"{median(a for a, _ in pairs):.1f} t/s",
+        f"{median(b for _, b in pairs):.1f} t/s",
+        f"{median(a / b for a, b in pairs):.2f}",
+        aim,
+    )
+
+
+def bench_memory(bench: Bench) -> list[Row]:
+    with serving(bench.hello) as one, serving(bench.hello) as two:
+        shared, private = zip(*(_mapped(server.process.pid, bench.hello) for server in (one, two)), strict=True)
+    weights = DEMO.stat().st_size
+    return [Row("weights mapped by each of two processes: shared, private", f"{min(shared) / 1e6:.1f} MB, {max(private) / 1e6:.1f} MB", f"GGUF {weights / 1e6:.1f} MB", "", "shared")]
+
+
+def _mapped(pid: int, exe: Path) -> tuple[int, int]:
+    """Bytes of ``exe`` resident in a process: shared with others, and private."""
+    shared = private = 0
+    inside = False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
+            inside = line.endswith(str(exe))
+        elif inside and line.startswith("Shared"):
+            shared += int(line.split()[1]) * 1024
+        elif inside and line.startswith("Private"):
+            private += int(line.split()[1]) * 1024
+    return shared, private
+
+
+CASES: dict[str, Callable[[Bench], list[Row]]] = {"build": bench_build, "start": bench_start, "speed": bench_speed, "memory": bench_memory}
+
+
+def machine() -> str:
+    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), platform.machine())
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}"
+
+
+def main(names: Sequence[str]) -> int:
+    unknown = [name for name in names if name not in CASES]
+    if unknown:
+        print(f"unknown benchmark {unknown[0]!r}; there are: {', '.join(CASES)}", file=sys.stderr)
+        return 2
+    console = Console()
+    runtime = ensure_runtime(console)
+    with tempfile.TemporaryDirectory(prefix="ingot-bench-", dir=os.environ.get("INGOT_BENCH_DIR")) as folder:
+        scratch = Path(folder)
+        hello = build(Recipe(model=DEMO, output=scratch / "hello", name="hello"), runtime, console).path
+        bench = Bench(scratch, runtime, hello, console)
+        rows = [row for name in names or CASES for row in CASES[name](bench)]
+    print(f"Machine: {machine()}; {THREADS} threads.\n")
+    print("| what | Ingot | peer | ratio | aim |\n|---|---|---|---|---|")
+    for row in rows:
+        print(f"| {row.what} | {row.ours} | {row.peer} | {row.ratio} | {row.aim} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

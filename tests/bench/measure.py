@@ -1,0 +1,70 @@
+"""Alternating measurement: A B A B …, medians of each and the median of the pairwise ratios.
+
+One machine's noise between runs reaches 15 %, so nothing is compared across runs.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Medians of both sides and the median of a/b over the pairs; units are the caller's."""
+
+    a: float
+    b: float
+    ratio: float
+    runs: int
+
+
+def alternate(a: Callable[[], float], b: Callable[[], float], runs: int = 7) -> Pair:
+    """Measure ``a`` and ``b`` in turn, after one of each that is not counted."""
+    a(), b()
+    pairs = [(a(), b()) for _ in range(runs)]
+    return Pair(
+        a=median(x for x, _ in pairs),
+        b=median(y for _, y in pairs),
+        ratio=median(x / y for x, y in pairs),
+        runs=runs,
+    )
+
+
+def seconds(argv: Sequence[str | os.PathLike[str]], **popen: object) -> float:
+    """Wall time of a whole process, in seconds. Fails when it fails."""
+    start = time.perf_counter()
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **popen)  # type: ignore[call-overload]
+    return time.perf_counter() - start
+
+
+def seconds_to_first_byte(argv: Sequence[str | os.PathLike[str]]) -> float:
+    """Seconds from exec to the first byte on stdout; the process is then left to end."""
+    start = time.perf_counter()
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        if not os.read(process.stdout.fileno(), 1):
+            raise RuntimeError(f"{argv[0]} printed nothing")
+        elapsed = time.perf_counter() - start
+        process.stdout.read()
+    return elapsed
+
+
+def peak_memory_of_children() -> int:
+    """Largest resident set of any child that ended so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
+def durable(path: Path) -> None:
+    """Flush a file to its disk, as the builder does before its rename."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

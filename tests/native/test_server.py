@@ -1,0 +1,169 @@
+"""`./hello serve`, talked to by the `openai` package as an application would."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+
+from tests.native.conftest import Run
+from tests.serving import Server, serving
+
+QUESTION = [{"role": "user", "content": "Write a function that adds two numbers."}]
+
+
+@pytest.fixture(scope="module")
+def server(hello: Path) -> Iterator[Server]:
+    with serving(hello) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=120)
+
+
+def test_models_lists_the_executables_name(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["hello"]
+
+
+def test_chat_answers_and_counts_tokens(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(model="hello", messages=QUESTION, max_tokens=12, temperature=0)  # type: ignore[arg-type]
+    assert answer.choices[0].message.content
+    assert answer.usage is not None and 0 < answer.usage.completion_tokens <= 12
+
+
+def test_stream_joins_to_the_same_text(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(model="hello", messages=QUESTION, max_tokens=12, temperature=0)  # type: ignore[arg-type]
+    stream = client.chat.completions.create(model="hello", messages=QUESTION, max_tokens=12, temperature=0, stream=True)  # type: ignore[call-overload]
+    pieces = [chunk.choices[0].delta.content for chunk in stream if chunk.choices]
+    pieces = [piece for piece in pieces if piece]
+    assert len(pieces) > 1
+    assert "".join(pieces) == whole.choices[0].message.content
+
+
+def test_json_by_schema_is_obeyed_even_by_a_tiny_model(client: openai.OpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 8}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["name", "count"],
+        "additionalProperties": False,
+    }
+    answer = client.chat.completions.create(
+        model="hello",
+        messages=QUESTION,  # type: ignore[arg-type]
+        max_tokens=200,
+        temperature=0,
+        response_format={"type": "json_schema", "json_schema": {"name": "thing", "schema": schema}},
+    )
+    document = json.loads(answer.choices[0].message.content or "")
+    assert set(document) == {"name", "count"}
+    assert isinstance(document["name"], str) and 0 <= document["count"] <= 99
+
+
+def test_embeddings_come_from_the_same_server_and_equal_the_verbs(client: openai.OpenAI, hello: Path, run: Run) -> None:
+    texts = ["import os", "class Foo:"]
+    vectors = [item.embedding for item in client.embeddings.create(model="hello", input=texts).data]
+    assert all(math.isclose(sum(x * x for x in vector), 1, rel_tol=1e-3) for vector in vectors)
+    mine = [item["embedding"] for item in json.loads(run(hello, "embed", "--json", "-p", texts[0], "-p", texts[1]).stdout)["data"]]
+    for ours, theirs in zip(mine, vectors, strict=True):
+        assert sum(a * b for a, b in zip(ours, theirs, strict=True)) > 0.999
+
+
+def test_web_page_is_served_gzipped_and_whole(server: Server) -> None:
+    import gzip
+
+    request = urllib.request.Request(f"{server.url}/", headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert b"<html" in gzip.decompress(answer.read())
+
+
+def test_pages_of_other_sites_are_not_let_in(server: Server) -> None:
+    request = urllib.request.Request(f"{server.url}/v1/models", headers={"Origin": "https://example.com"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers.get("Access-Control-Allow-Origin", "") not in ("*", "https://example.com")
+
+
+def test_a_port_in_use_is_one_clear_error(server: Server, hello: Path, run: Run) -> None:
+    done = run(hello, "serve", "--port", str(server.port))
+    assert done.returncode == 3
+    assert f"port {server.port} is in use".encode() in done.stderr and b"--port" in done.stderr
+
+
+def test_a_bad_port_is_a_usage_error(hello: Path, run: Run) -> None:
+    for port in ("0", "70000", "-1", "web"):
+        done = run(hello, "serve", "--port", port)
+        assert done.returncode == 2 and b"--port takes a number" in done.stderr, port
+
+
+def test_ctrl_c_ends_it_cleanly(hello: Path) -> None:
+    with serving(hello) as running:
+        running.interrupt()
+        assert running.process.wait(timeout=60) == 0
+
+
+def test_no_web_page_when_the_author_left_it_out(cast, run: Run) -> None:  # type: ignore[no-untyped-def]
+    from tests.models import DEMO
+
+    with serving(cast(DEMO, ui=False)) as running:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(urllib.request.Request(f"{running.url}/", headers={"Accept-Encoding": "gzip"}), timeout=30)
+        assert refused.value.code == 404
+        assert json.load(urllib.request.urlopen(f"{running.url}/v1/models", timeout=30))["data"][0]["id"] == "hello"
+
+
+def test_chat_on_a_terminal_has_the_web_page_too(hello: Path) -> None:
+    """The whole start: chat in a pseudo-terminal, the address printed, one answer, /exit."""
+    import os
+    import pty
+    import re
+    import select
+    import time
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(hello, [os.fspath(hello), "-n", "12", "--temp", "0"])
+
+    def read_until(pattern: bytes, seconds: float = 90) -> bytes:
+        seen, end = b"", time.monotonic() + seconds
+        while not re.search(pattern, seen):
+            assert time.monotonic() < end, seen
+            if select.select([terminal], [], [], 0.2)[0]:
+                seen += os.read(terminal, 65536)
+        return seen
+
+    start = read_until(rb"web page: http://127\.0\.0\.1:(\d+)")
+    found = re.search(rb"web page: (http://127\.0\.0\.1:\d+)", start)
+    assert found
+    read_until(rb"/exit")
+    health = json.load(urllib.request.urlopen(f"{found.group(1).decode()}/health", timeout=30))
+    assert health == {"status": "ok"}
+    os.write(terminal, b"def add(a, b):\n")
+    read_until(rb"t/s")
+    os.write(terminal, b"/exit\n")
+    read_until(rb"Exiting")
+    end = time.monotonic() + 30
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            break
+        assert time.monotonic() < end, "it did not end"
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                os.read(terminal, 65536)
+            except OSError:
+                pass
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_without_a_terminal_and_input_it_serves(hello: Path) -> None:
+    """As a service or a double click starts it: /dev/null as standard input."""
+    with serving(hello, verb=None, stdin=subprocess.DEVNULL) as running:
+        assert json.load(urllib.request.urlopen(f"{running.url}/health", timeout=30)) == {"status": "ok"}

@@ -1,0 +1,65 @@
+"""Starts an executable's server on a free loopback port and waits until it answers."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Server:
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(exe: Path, *arguments: str, verb: str | None = "serve", stdin: int | None = None) -> Iterator[Server]:
+    """The running server; it is ended when the block is left. Fails after 90 s without an answer."""
+    port = free_port()
+    words = [str(exe), *([verb] if verb else []), "--port", str(port), *arguments]
+    process = subprocess.Popen(words, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = Server(process, port)
+    try:
+        _wait(server)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(server: Server) -> None:
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        assert server.process.poll() is None, f"the server ended with {server.process.returncode}"
+        try:
+            with urllib.request.urlopen(f"{server.url}/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    raise AssertionError("the server did not answer within 90 s")

@@ -1,0 +1,208 @@
+"""From recipes to executables and from executables to repacked ones."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingot.bundle.manifest import WEIGHTS, Manifest
+from ingot.bundle.reader import open_bundle
+from ingot.bundle.verify import verify
+from ingot.console import NullProgress
+from ingot.engine.runtime import RuntimeImage
+from ingot.errors import InputError, IntegrityError, UsageError
+from ingot.recipe.args import split_args
+from ingot.recipe.build import Changes, build, repack
+from ingot.recipe.plan import Recipe, entry_names, load_inputs
+from tests.golden.samples import (
+    TENSORS,
+    T,
+    fake_runtime,
+    write_lora,
+    write_model,
+    write_projector,
+    write_split,
+)
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> RuntimeImage:
+    return fake_runtime(tmp_path / "runtime")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    return Recipe(model=write_model(tmp_path / "tiny.gguf"), output=tmp_path / "hello")
+
+
+def manifest_of(path: Path) -> Manifest:
+    with open_bundle(path) as bundle:
+        assert verify(bundle, NullProgress()) == ()
+        return bundle.manifest
+
+
+def test_all_parts_come_in_the_formats_order(
+    tmp_path: Path, recipe: Recipe, runtime: RuntimeImage
+) -> None:
+    full = replace(
+        recipe,
+        name="hi",
+        description="One line",
+        args=("-c", "64"),
+        mmproj=write_projector(tmp_path / "mm.gguf"),
+        loras=(write_lora(tmp_path / "z.gguf"), write_lora(tmp_path / "a.gguf")),
+        draft=write_model(tmp_path / "draft.gguf"),
+    )
+    result = build(full, runtime, NullProgress())
+    manifest = manifest_of(result.path)
+    assert manifest == result.manifest
+    assert [(e.role, e.name) for e in manifest.with_role(*WEIGHTS)] == [
+        ("model", "models/tiny.gguf"),
+        ("projector", "models/mm.gguf"),
+        ("lora", "models/z.gguf"),
+        ("lora", "models/a.gguf"),
+        ("draft", "models/draft.gguf"),
+    ]
+    assert manifest.about.args == ("-c", "64")
+    assert (manifest.about.name, manifest.about.description) == ("hi", "One line")
+    assert manifest.about.model["quantization"] == "F32"
+    assert {e.target for e in manifest.with_role("module")} == {"linux-x86_64"}
+
+
+def test_the_same_inputs_give_the_same_bytes(recipe: Recipe, runtime: RuntimeImage) -> None:
+    first = build(recipe, runtime, NullProgress()).path.read_bytes()
+    os.utime(recipe.model, (1, 1))
+    again = build(replace(recipe, output=recipe.output.with_name("again")), runtime, NullProgress())
+    assert again.path.read_bytes() == first
+
+
+def test_without_the_page(recipe: Recipe, runtime: RuntimeImage) -> None:
+    manifest = build(replace(recipe, ui=False), runtime, NullProgress()).manifest
+    assert manifest.with_role("ui") == ()
+    assert manifest.about.ui is False
+
+
+def test_a_split_model_is_joined(tmp_path: Path, runtime: RuntimeImage) -> None:
+    parts = write_split(tmp_path)
+    recipe = Recipe(model=parts[1], output=tmp_path / "hello")
+    manifest = manifest_of(build(recipe, runtime, NullProgress()).path)
+    assert manifest.about.name == "big"
+    assert manifest.entries[0].name == "models/big.gguf"
+    assert manifest.about.model["tensor_types"]["F32"]["count"] == 3
+
+
+def test_files_of_one_name_get_names_of_their_own() -> None:
+    names = entry_names(["m.gguf", "m.gguf", "m.gguf", "a/b\\c:d.gguf", "noending"])
+    assert names == [
+        "models/m.gguf",
+        "models/m-2.gguf",
+        "models/m-3.gguf",
+        "models/a_b_c_d.gguf",
+        "models/noending",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"  \n", b"\xff\xfe", b"a\0b", b"x" * ((4 << 20) + 1)])
+def test_licences_are_utf8_text(tmp_path: Path, recipe: Recipe, content: bytes) -> None:
+    path = tmp_path / "LICENSE"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_inputs(replace(recipe, license=path))
+    assert caught.value.code == "bad-license"
+    assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "\x1b[31m", "x" * 5000])
+def test_names_are_one_line_of_text(recipe: Recipe, name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_inputs(replace(recipe, name=name))
+    assert caught.value.code == "bad-name"
+
+
+def test_arguments_are_split_as_a_shell_does() -> None:
+    assert split_args(["-c 2048 --temp 0.2", "-p 'two words'", ""]) == (
+        "-c", "2048", "--temp", "0.2", "-p", "two words",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "-m x.gguf",
+        "--model x",
+        "--model=x",
+        "-c 1 --lora y",
+        "--mmproj z",
+        "-md d",
+        "-hf a/b",
+        "'open",
+    ],
+)
+def test_arguments_that_cannot_travel_are_refused(quoted: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        split_args([quoted])
+    assert caught.value.code == "bad-args"
+    assert caught.value.hint
+
+
+def test_a_repack_around_the_same_runtime_changes_nothing(
+    recipe: Recipe, runtime: RuntimeImage, tmp_path: Path
+) -> None:
+    licence = tmp_path / "LICENSE"
+    licence.write_text("You may.")
+    original = build(replace(recipe, license=licence, args=("-c", "1")), runtime, NullProgress())
+    again = repack(original.path, runtime, tmp_path / "again", NullProgress())
+    assert again.path.read_bytes() == original.path.read_bytes()
+
+
+def test_a_repack_in_place_takes_the_new_runtime_and_options(
+    recipe: Recipe, runtime: RuntimeImage, tmp_path: Path
+) -> None:
+    path = build(replace(recipe, args=("-c", "1")), runtime, NullProgress()).path
+    newer = fake_runtime(tmp_path / "newer", b"\x7fELF" + b"new" * 5000, "cd" * 32)
+    changes = Changes(name="other", args=(), ui=False)
+    repack(path, newer, path, NullProgress(), changes=changes)
+    manifest = manifest_of(path)
+    assert path.read_bytes().startswith(b"\x7fELFnew")
+    assert (manifest.about.name, manifest.about.args, manifest.about.ui) == ("other", (), False)
+    assert manifest.about.runtime_key == "cd" * 32
+    with open_bundle(path) as bundle:
+        model = bundle.manifest.entries[0]
+        assert os.pread(bundle.fd, model.size, model.offset) == recipe.model.read_bytes()
+
+
+def test_a_repack_of_damaged_weights_is_refused_and_leaves_the_old(
+    recipe: Recipe, runtime: RuntimeImage
+) -> None:
+    path = build(recipe, runtime, NullProgress()).path
+    raw = bytearray(path.read_bytes())
+    raw[65536 + 100] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(IntegrityError) as caught:
+        repack(path, runtime, path, NullProgress())
+    assert caught.value.code == "entry-damaged"
+    assert "models/tiny.gguf" in caught.value.message
+    assert path.read_bytes() == raw
+
+
+def test_a_repack_over_another_file_needs_force(recipe: Recipe, runtime: RuntimeImage) -> None:
+    path = build(recipe, runtime, NullProgress()).path
+    other = path.with_name("other")
+    other.touch()
+    with pytest.raises(InputError) as caught:
+        repack(path, runtime, other, NullProgress())
+    assert caught.value.code == "output-exists"
+    repack(path, runtime, other, NullProgress(), force=True)
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_repacking_keeps_weights_larger_than_a_chunk(tmp_path: Path, runtime: RuntimeImage) -> None:
+    model = write_model(tmp_path / "m.gguf", (*TENSORS, T("blk.0.ffn_up.weight", (1024, 1500))))
+    path = build(Recipe(model, tmp_path / "hello"), runtime, NullProgress()).path
+    bigger = fake_runtime(tmp_path / "bigger", b"\x7fELF" + bytes(300_000))
+    repack(path, bigger, path, NullProgress())
+    manifest = manifest_of(path)
+    assert manifest.entries[0].size == model.stat().st_size
