@@ -72,9 +72,14 @@ static ggml_backend_reg_t load_module(const Bundle & bundle, const CpuCandidate 
 static ggml_backend_reg_t choose_cpu() {
     const Bundle * bundle = own_bundle();
     const char *   only   = std::getenv("INGOT_CPU");  // one level by name, for tests and comparisons
-    for (const auto & candidate : cpu_candidates(bundle)) {
+    const auto candidates = cpu_candidates(bundle);
+    std::string why;
+    if (!candidates.empty() && !os::MemoryLibrary::possible(why)) {
+        std::fprintf(stderr, "note: CPU modules cannot be loaded here (%s): running the slower baseline\n", why.c_str());
+        return ggml_backend_cpu_reg();
+    }
+    for (const auto & candidate : candidates) {
         if (only && *only && candidate.level != only) continue;
-        std::string why;
         if (ggml_backend_reg_t reg = load_module(*bundle, candidate, why)) {
             chosen_level = candidate.level;
             return reg;

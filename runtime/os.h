@@ -39,8 +39,10 @@ std::vector<std::string> own_paths(const char * argv0);
 // A library loaded from memory: no file system is involved, no name is looked up.
 class MemoryLibrary {
   public:
-    // Copies `bytes` into sealed anonymous memory. False, with the reason in `why`, where
-    // the system can't (no memfd, no /proc, execution from memory forbidden).
+    // Whether this system can do it at all; if not, `why` says what is missing.
+    static bool possible(std::string & why);
+    // Copies `bytes` into sealed anonymous memory. False, with the reason in `why`, when
+    // that fails.
     bool create(const std::string & name, const std::vector<uint8_t> & bytes, std::string & why);
     // Maps it and returns the address of `symbol`, or nullptr with the reason in `why`.
     // The mapping stays until the process ends.

@@ -84,11 +84,28 @@ std::vector<std::string> own_paths(const char * argv0) {
     return paths;
 }
 
-bool MemoryLibrary::create(const std::string & name, const std::vector<uint8_t> & bytes, std::string & why) {
-    fd_ = (int) syscall(SYS_memfd_create, name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-    if (fd_ < 0 && errno == EINVAL) {  // a kernel before 6.3 does not know MFD_EXEC
-        fd_ = (int) syscall(SYS_memfd_create, name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+static int anonymous_file(const char * name) {
+    int fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (fd < 0 && errno == EINVAL) {  // a kernel before 6.3 does not know MFD_EXEC
+        fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     }
+    return fd;
+}
+
+bool MemoryLibrary::possible(std::string & why) {
+    // dlopen wants a path, and the only one that memory has is under /proc.
+    if (access("/proc/self/fd", X_OK) != 0) {
+        why = "/proc is not mounted";
+        return false;
+    }
+    const int fd = anonymous_file("probe");
+    if (fd < 0) why = std::string("no anonymous memory file: ") + std::strerror(errno);
+    else close(fd);
+    return fd >= 0;
+}
+
+bool MemoryLibrary::create(const std::string & name, const std::vector<uint8_t> & bytes, std::string & why) {
+    fd_ = anonymous_file(name.c_str());
     if (fd_ < 0) {
         why = std::string("no anonymous memory file: ") + std::strerror(errno);
         return false;
@@ -106,10 +123,6 @@ bool MemoryLibrary::create(const std::string & name, const std::vector<uint8_t> 
     // Sealed: what was hashed can't change any more.
     if (fcntl(fd_, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
         why = std::string("cannot seal memory file: ") + std::strerror(errno);
-        return false;
-    }
-    if (access(("/proc/self/fd/" + std::to_string(fd_)).c_str(), F_OK) != 0) {
-        why = "/proc is not mounted";
         return false;
     }
     return true;

@@ -34,11 +34,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(exe: Path, *arguments: str, verb: str | None = "serve", stdin: int | None = None) -> Iterator[Server]:
-    """The running server; it is ended when the block is left. Fails after 90 s without an answer."""
+def serving(
+    exe: Path, *arguments: str, verb: str | None = "serve", stdin: int | None = None
+) -> Iterator[Server]:
+    """The running server, ended when the block is left; fails when it does not answer in 90 s."""
     port = free_port()
     words = [str(exe), *([verb] if verb else []), "--port", str(port), *arguments]
-    process = subprocess.Popen(words, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        words, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     server = Server(process, port)
     try:
         _wait(server)

@@ -22,13 +22,21 @@ namespace ingot::verbs {
 
 static constexpr int DEFAULT_PORT = 8080;
 
+// For a model that brings no chat template: the messages, one after another. The engine's
+// own fallback is ChatML, whose markers such a model has never seen, and whose generation
+// prompt breaks JSON by schema with SentencePiece vocabularies.
+static constexpr const char * PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
+
+static bool lacks_template(const Bundle & bundle) { return bundle.manifest.model_fact("chat_template") == "false"; }
+
 // What every server of ours gets: embeddings beside chat, pooled by the mean where the
 // bundled model does not say how; our web page unless the author left it out; and browsers
 // let in from this machine's pages only, where upstream lets in all.
 static Args server_extra(const Bundle * bundle, const Args & user) {
     Args extra{"--embeddings", "--cors-origins", "localhost"};
-    if (bundle && !bundle->manifest.embedding_model && !names_other_model(user)) {
-        extra.insert(extra.end(), {"--pooling", "mean"});
+    if (bundle && !names_other_model(user)) {
+        if (!bundle->manifest.embedding_model) extra.insert(extra.end(), {"--pooling", "mean"});
+        if (lacks_template(*bundle)) extra.insert(extra.end(), {"--chat-template", PLAIN_TEMPLATE});
     }
     if (bundle && !bundle->manifest.first("ui")) extra.push_back("--no-ui");
     if (!wants_log(user)) extra.insert(extra.end(), {"-lv", "1"});

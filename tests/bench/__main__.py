@@ -1,4 +1,4 @@
-"""`./dev bench [NAME …]`: measures, prints a Markdown table, and writes docs/benchmarks.md's numbers.
+"""`./dev bench [NAME …]`: measures and prints a Markdown table.
 
     build     writing an executable against copying its GGUF
     start     exec to first token against the engine's own completion; `info`; overhead in bytes
@@ -26,11 +26,18 @@ from ingot.engine.runtime import RuntimeImage, ensure_runtime
 from ingot.recipe.build import build
 from ingot.recipe.plan import Recipe
 from tests.bench import synthetic
-from tests.bench.measure import alternate, durable, peak_memory_of_children, seconds, seconds_to_first_byte
+from tests.bench.measure import (
+    alternate,
+    durable,
+    peak_memory_of_children,
+    seconds,
+    seconds_to_first_byte,
+)
 from tests.bench.peer import Peer, ensure_peer
 from tests.models import DEMO
 from tests.serving import serving
 
+Command = list[str | os.PathLike[str]]
 THREADS = str(os.cpu_count() or 1)
 
 
@@ -54,7 +61,9 @@ class Bench:
 
     def cast(self, model: Path, name: str) -> Path:
         output = self.folder / name
-        return build(Recipe(model=model, output=output, name=name), self.runtime, self.console, force=True).path
+        return build(
+            Recipe(model=model, output=output, name=name), self.runtime, self.console, force=True
+        ).path
 
     def peer(self) -> Peer:
         return ensure_peer(self.console)
@@ -65,7 +74,7 @@ def bench_build(bench: Bench) -> list[Row]:
     gguf = synthetic.write_of_size(bench.folder / "four.gguf")
     size = gguf.stat().st_size
     output, copied = bench.folder / "four", bench.folder / "four.copy"
-    ingot = [sys.executable, "-P", "-m", "ingot", "build", gguf, "-o", output, "--force"]
+    ingot: Command = [sys.executable, "-P", "-m", "ingot", "build", gguf, "-o", output, "--force"]
 
     def ours() -> float:
         output.unlink(missing_ok=True)
@@ -77,14 +86,35 @@ def bench_build(bench: Bench) -> list[Row]:
 
     def cp_durable() -> float:
         copied.unlink(missing_ok=True)
-        return seconds(["sh", "-c", 'cp --reflink=auto "$1" "$2" && sync "$2"', "sh", str(gguf), str(copied)])
+        return seconds(
+            ["sh", "-c", 'cp --reflink=auto "$1" "$2" && sync "$2"', "sh", str(gguf), str(copied)]
+        )
 
     durable(gguf)
     rows = []
-    for label, peer, aim in (("cp and sync (as durable as ours)", cp_durable, "at most 1.25"), ("cp alone", cp, "")):
+    for label, peer, aim in (
+        ("cp and sync (as durable as ours)", cp_durable, "at most 1.25"),
+        ("cp alone", cp, ""),
+    ):
         pair = alternate(ours, peer, runs=3)
-        rows.append(Row(f"`ingot build`, {size / 2**30:.2f} GiB, against {label}", f"{pair.a:.2f} s", f"{pair.b:.2f} s", f"{pair.ratio:.2f}", aim))
-    rows.append(Row("peak memory of that build", f"{peak_memory_of_children() / 1e6:.0f} MB", "", "", "under 256 MB"))
+        rows.append(
+            Row(
+                f"`ingot build`, {size / 2**30:.2f} GiB, against {label}",
+                f"{pair.a:.2f} s",
+                f"{pair.b:.2f} s",
+                f"{pair.ratio:.2f}",
+                aim,
+            )
+        )
+    rows.append(
+        Row(
+            "peak memory of that build",
+            f"{peak_memory_of_children() / 1e6:.0f} MB",
+            "",
+            "",
+            "under 256 MB",
+        )
+    )
     for path in (gguf, output, copied):
         path.unlink(missing_ok=True)
     return rows
@@ -94,27 +124,54 @@ def bench_start(bench: Bench) -> list[Row]:
     """The demo model: small, so that everything that is not the model shows."""
     settings = ["-p", "def add(a, b):", "-n", "1", "--temp", "0", "-t", THREADS]
     quiet = ["--no-display-prompt", "-no-cnv", "--simple-io", "--no-perf"]
-    ours = [bench.hello, *settings]
-    engines = [bench.peer().completion, "-m", DEMO, *quiet, *settings]
-    pair = alternate(lambda: seconds_to_first_byte(ours), lambda: seconds_to_first_byte(engines), runs=21)
+    ours: Command = [bench.hello, *settings]
+    engines: Command = [bench.peer().completion, "-m", DEMO, *quiet, *settings]
+    pair = alternate(
+        lambda: seconds_to_first_byte(ours), lambda: seconds_to_first_byte(engines), runs=21
+    )
     info = alternate(lambda: seconds([bench.hello, "info"]), lambda: seconds(["true"]), runs=21)
     overhead = bench.hello.stat().st_size - DEMO.stat().st_size
     return [
-        Row("exec to first token against the engine's own `completion -m`", f"{pair.a * 1e3:.1f} ms", f"{pair.b * 1e3:.1f} ms", f"{pair.ratio:.2f}", "at most 1.05"),
-        Row("`./hello info` against `true`", f"{info.a * 1e3:.1f} ms", f"{info.b * 1e3:.1f} ms", "", "under 30 ms"),
-        Row("executable minus its GGUF (web page, all CPU modules)", f"{overhead / 1e6:.1f} MB", "", "", "under 25 MB"),
+        Row(
+            "exec to first token against the engine's own `completion -m`",
+            f"{pair.a * 1e3:.1f} ms",
+            f"{pair.b * 1e3:.1f} ms",
+            f"{pair.ratio:.2f}",
+            "at most 1.05",
+        ),
+        Row(
+            "`./hello info` against `true`",
+            f"{info.a * 1e3:.1f} ms",
+            f"{info.b * 1e3:.1f} ms",
+            "",
+            "under 30 ms",
+        ),
+        Row(
+            "executable minus its GGUF (web page, all CPU modules)",
+            f"{overhead / 1e6:.1f} MB",
+            "",
+            "",
+            "under 25 MB",
+        ),
     ]
 
 
-def tokens_per_second(argv: Sequence[str | os.PathLike[str]], env: dict[str, str] | None = None) -> dict[str, float]:
+def tokens_per_second(
+    argv: Sequence[str | os.PathLike[str]], env: dict[str, str] | None = None
+) -> dict[str, float]:
     """Average tokens/s of prompt ("pp") and generation ("tg") as llama-bench measures them."""
     done = subprocess.run(argv, check=True, capture_output=True, env={**os.environ, **(env or {})})
-    return {"pp" if row["n_gen"] == 0 else "tg": float(row["avg_ts"]) for row in json.loads(done.stdout)}
+    return {
+        "pp" if row["n_gen"] == 0 else "tg": float(row["avg_ts"]) for row in json.loads(done.stdout)
+    }
 
 
 def bench_speed(bench: Bench) -> list[Row]:
     large = synthetic.write_llama(bench.folder / "one-b.gguf")
-    models = [("demo (7M, BF16)", DEMO, bench.hello, 512, 128), ("1B shape (Q4_K_M)", large, bench.cast(large, "one-b"), 128, 32)]
+    models = [
+        ("demo (7M, BF16)", DEMO, bench.hello, 512, 128),
+        ("1B shape (Q4_K_M)", large, bench.cast(large, "one-b"), 128, 32),
+    ]
     peer = bench.peer().bench
     rows = []
     for label, gguf, exe, prompt, generate in models:
@@ -136,7 +193,11 @@ def _speed_row(model: str, module: str, kind: str, pairs: list[tuple[float, floa
     from statistics import median
 
     what = "prompt" if kind == "pp" else "generation"
-    aim = "at least 1.5 with AMX" if (kind, module, model[:2]) == ("pp", "best module", "1B") else "at least 0.98"
+    aim = (
+        "at least 1.5 with AMX"
+        if (kind, module, model[:2]) == ("pp", "best module", "1B")
+        else "at least 0.98"
+    )
     return Row(
         f"{what}, {model}, {module}, against gcc native",
         f"{median(a for a, _ in pairs):.1f} t/s",
@@ -148,9 +209,19 @@ def _speed_row(model: str, module: str, kind: str, pairs: list[tuple[float, floa
 
 def bench_memory(bench: Bench) -> list[Row]:
     with serving(bench.hello) as one, serving(bench.hello) as two:
-        shared, private = zip(*(_mapped(server.process.pid, bench.hello) for server in (one, two)), strict=True)
+        shared, private = zip(
+            *(_mapped(server.process.pid, bench.hello) for server in (one, two)), strict=True
+        )
     weights = DEMO.stat().st_size
-    return [Row("weights mapped by each of two processes: shared, private", f"{min(shared) / 1e6:.1f} MB, {max(private) / 1e6:.1f} MB", f"GGUF {weights / 1e6:.1f} MB", "", "shared")]
+    return [
+        Row(
+            "weights mapped by each of two processes: shared, private",
+            f"{min(shared) / 1e6:.1f} MB, {max(private) / 1e6:.1f} MB",
+            f"GGUF {weights / 1e6:.1f} MB",
+            "",
+            "shared",
+        )
+    ]
 
 
 def _mapped(pid: int, exe: Path) -> tuple[int, int]:
@@ -167,12 +238,26 @@ def _mapped(pid: int, exe: Path) -> tuple[int, int]:
     return shared, private
 
 
-CASES: dict[str, Callable[[Bench], list[Row]]] = {"build": bench_build, "start": bench_start, "speed": bench_speed, "memory": bench_memory}
+CASES: dict[str, Callable[[Bench], list[Row]]] = {
+    "build": bench_build,
+    "start": bench_start,
+    "speed": bench_speed,
+    "memory": bench_memory,
+}
 
 
 def machine() -> str:
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), platform.machine())
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}"
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return (
+        f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release().split('-')[0]}"
+    )
 
 
 def main(names: Sequence[str]) -> int:
@@ -182,9 +267,13 @@ def main(names: Sequence[str]) -> int:
         return 2
     console = Console()
     runtime = ensure_runtime(console)
-    with tempfile.TemporaryDirectory(prefix="ingot-bench-", dir=os.environ.get("INGOT_BENCH_DIR")) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="ingot-bench-", dir=os.environ.get("INGOT_BENCH_DIR")
+    ) as folder:
         scratch = Path(folder)
-        hello = build(Recipe(model=DEMO, output=scratch / "hello", name="hello"), runtime, console).path
+        hello = build(
+            Recipe(model=DEMO, output=scratch / "hello", name="hello"), runtime, console
+        ).path
         bench = Bench(scratch, runtime, hello, console)
         rows = [row for name in names or CASES for row in CASES[name](bench)]
     print(f"Machine: {machine()}; {THREADS} threads.\n")

@@ -47,7 +47,9 @@ def seconds(argv: Sequence[str | os.PathLike[str]], **popen: object) -> float:
 def seconds_to_first_byte(argv: Sequence[str | os.PathLike[str]]) -> float:
     """Seconds from exec to the first byte on stdout; the process is then left to end."""
     start = time.perf_counter()
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
         assert process.stdout is not None
         if not os.read(process.stdout.fileno(), 1):
             raise RuntimeError(f"{argv[0]} printed nothing")

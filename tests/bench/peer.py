@@ -30,15 +30,26 @@ def ensure_peer(progress: Progress) -> Peer:
     """Compile it once (about six minutes on two cores) into the cache."""
     for compiler in ("gcc", "g++"):
         if shutil.which(compiler) is None:
-            raise ToolchainError(f"the benchmark compares with {compiler}, which is not here", hint="install gcc and g++")
+            raise ToolchainError(
+                f"the benchmark compares with {compiler}, which is not here",
+                hint="install gcc and g++",
+            )
     sources = load_sources()
     engine = engine_source(sources.engine, progress)
     folder = cache_dir() / "bench" / f"peer-{sources.engine.commit}"
     folder.mkdir(parents=True, exist_ok=True)
     cmake_tool = cmake.install(sources.tools.packages["cmake"], progress)
     ninja_tool = cmake.install_ninja(sources.tools.packages["ninja"], progress)
-    off = ("BUILD_SHARED_LIBS", "LLAMA_OPENSSL", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_APP",
-           "LLAMA_BUILD_SERVER", "LLAMA_USE_PREBUILT_UI", "GGML_CCACHE")
+    off = (
+        "BUILD_SHARED_LIBS",
+        "LLAMA_OPENSSL",
+        "LLAMA_BUILD_TESTS",
+        "LLAMA_BUILD_EXAMPLES",
+        "LLAMA_BUILD_APP",
+        "LLAMA_BUILD_SERVER",
+        "LLAMA_USE_PREBUILT_UI",
+        "GGML_CCACHE",
+    )
     definitions = {
         "CMAKE_BUILD_TYPE": "Release",
         "CMAKE_C_COMPILER": "gcc",

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Quant
 from gguf import GGUFReader, GGUFWriter, LlamaFileType
+
 from tests.models import DEMO
 from tests.models.ggufs import copy_metadata
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
+
 from tests.models import DEMO
 from tests.models.ggufs import copy_metadata, copy_tensors, save, string_value
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 from gguf.quants import dequantize
+
 from tests.bench import synthetic
 from tests.models import DEMO, fixtures
 from tests.models.ggufs import copy_metadata, copy_tensors, save

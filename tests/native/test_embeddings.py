@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.models import minilm
 
 from ingot.paths import cache_dir, ensure_entry
+from tests.models import minilm
 
 pytestmark = [pytest.mark.network, pytest.mark.runtime, pytest.mark.slow]
 

@@ -15,17 +15,24 @@ from ingot.console import NullProgress
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import RuntimeImage, choose_target
 from ingot.toolchain import zig
+from tests.conftest import Cast, Run
 from tests.models import DEMO
-from tests.native.conftest import Cast, Run
 
 ARGS = ("-p", "def f(", "-n", "6", "--temp", "0")
 
 
 def levels_that_run(exe: Path, run: Run) -> list[str]:
     """Levels of this executable that this CPU can run, by asking each alone."""
-    names = [e["name"] for e in json.loads(run(exe, "info", "--json").stdout)["entries"] if e["role"] == "module"]
+    names = [
+        e["name"]
+        for e in json.loads(run(exe, "info", "--json").stdout)["entries"]
+        if e["role"] == "module"
+    ]
     levels = [Path(name).stem.removeprefix("ggml-cpu-") for name in names]
-    verbose = {level: run(exe, *ARGS, "-v", env={**os.environ, "INGOT_CPU": level}).stderr for level in levels}
+    verbose = {
+        level: run(exe, *ARGS, "-v", env={**os.environ, "INGOT_CPU": level}).stderr
+        for level in levels
+    }
     return [level for level, text in verbose.items() if f"CPU module: {level}".encode() in text]
 
 
@@ -34,7 +41,9 @@ def sabotaged(runtime_image: RuntimeImage, tmp_path: Path) -> RuntimeImage:
     """A runtime whose modules are private copies that a test may replace."""
     folder = tmp_path / "modules"
     folder.mkdir()
-    copies = tuple(Path(shutil.copy(module, folder / module.name)) for module in runtime_image.modules)
+    copies = tuple(
+        Path(shutil.copy(module, folder / module.name)) for module in runtime_image.modules
+    )
     return replace(runtime_image, modules=copies)
 
 
@@ -58,7 +67,10 @@ def compile_module(compiler: Path, source: str, to: Path) -> None:
 def test_every_level_that_this_cpu_runs_gives_the_same_greedy_text(hello: Path, run: Run) -> None:
     levels = levels_that_run(hello, run)
     assert "haswell" in levels
-    texts = {run(hello, *ARGS, env={**os.environ, "INGOT_CPU": level}).stdout for level in [*levels, "none"]}
+    texts = {
+        run(hello, *ARGS, env={**os.environ, "INGOT_CPU": level}).stdout
+        for level in [*levels, "none"]
+    }
     assert len(texts) == 1 and texts != {b""}
 
 
@@ -67,21 +79,34 @@ def test_every_level_that_this_cpu_runs_gives_the_same_greedy_text(hello: Path, 
     [
         ("void *ggml_backend_init(void) { *(volatile int *)0 = 1; return 0; }", b"it crashed"),
         ("void *ggml_backend_init(void) { return 0; }", b"wrong results"),
-        ("void exit(int); void _exit(int); void *ggml_backend_init(void) { _exit(0); }", b"wrong results"),
+        (
+            "void exit(int); void _exit(int); void *ggml_backend_init(void) { _exit(0); }",
+            b"wrong results",
+        ),
         ("int something_else;", b"wrong results"),
     ],
     ids=["crashes", "gives nothing", "exits early", "lacks the symbol"],
 )
 def test_a_bad_module_is_dropped_with_one_line_and_the_next_one_serves(
-    hello: Path, sabotaged: RuntimeImage, compiler: Path, cast: Cast, run: Run, source: str, reason: bytes
+    hello: Path,
+    sabotaged: RuntimeImage,
+    compiler: Path,
+    cast: Cast,
+    run: Run,
+    source: str,
+    reason: bytes,
 ) -> None:
     best = best_level(hello, run)
-    compile_module(compiler, source, next(m for m in sabotaged.modules if m.stem == f"ggml-cpu-{best}"))
+    compile_module(
+        compiler, source, next(m for m in sabotaged.modules if m.stem == f"ggml-cpu-{best}")
+    )
     done = run(cast(DEMO, runtime=sabotaged), *ARGS)
     assert done.returncode == 0, done.stderr
     assert done.stdout == run(hello, *ARGS).stdout
     lines = done.stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith(f"note: CPU module {best} is not used: ".encode())
+    assert len(lines) == 1 and lines[0].startswith(
+        f"note: CPU module {best} is not used: ".encode()
+    )
     assert reason in lines[0]
 
 
@@ -91,7 +116,10 @@ def test_a_module_that_computes_wrongly_is_found_out(
     best = best_level(hello, run)
     path = next(m for m in sabotaged.modules if m.stem == f"ggml-cpu-{best}")
     # The value table of IQ4_NL (ggml-common.h): with other numbers its products are wrong.
-    table = bytes(value & 0xFF for value in (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113))
+    table = bytes(
+        value & 0xFF
+        for value in (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+    )
     code = path.read_bytes()
     assert table in code
     path.chmod(0o644)
@@ -103,7 +131,11 @@ def test_a_module_that_computes_wrongly_is_found_out(
 
 def best_level(exe: Path, run: Run) -> str:
     text = run(exe, *ARGS, "-v").stderr.decode(errors="replace")
-    return next(line for line in text.splitlines() if "CPU module: " in line).split("CPU module: ")[1].strip()
+    return (
+        next(line for line in text.splitlines() if "CPU module: " in line)
+        .split("CPU module: ")[1]
+        .strip()
+    )
 
 
 def test_an_altered_module_is_refused_at_start(hello: Path, run: Run, tmp_path: Path) -> None:

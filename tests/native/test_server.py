@@ -8,14 +8,20 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
 
-from tests.native.conftest import Run
+from tests.conftest import Run
 from tests.serving import Server, serving
 
-QUESTION = [{"role": "user", "content": "Write a function that adds two numbers."}]
+
+def ask(client: openai.OpenAI, **more: Any) -> Any:
+    """One chat completion of a fixed question; Any, because the client's overloads are many."""
+    question = [{"role": "user", "content": "Write a function that adds two numbers."}]
+    create: Any = client.chat.completions.create
+    return create(model="hello", messages=question, temperature=0, **more)
 
 
 @pytest.fixture(scope="module")
@@ -34,44 +40,47 @@ def test_models_lists_the_executables_name(client: openai.OpenAI) -> None:
 
 
 def test_chat_answers_and_counts_tokens(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(model="hello", messages=QUESTION, max_tokens=12, temperature=0)  # type: ignore[arg-type]
+    answer = ask(client, max_tokens=12)
     assert answer.choices[0].message.content
-    assert answer.usage is not None and 0 < answer.usage.completion_tokens <= 12
+    assert 0 < answer.usage.completion_tokens <= 12
 
 
 def test_stream_joins_to_the_same_text(client: openai.OpenAI) -> None:
-    whole = client.chat.completions.create(model="hello", messages=QUESTION, max_tokens=12, temperature=0)  # type: ignore[arg-type]
-    stream = client.chat.completions.create(model="hello", messages=QUESTION, max_tokens=12, temperature=0, stream=True)  # type: ignore[call-overload]
-    pieces = [chunk.choices[0].delta.content for chunk in stream if chunk.choices]
-    pieces = [piece for piece in pieces if piece]
+    chunks = [chunk for chunk in ask(client, max_tokens=12, stream=True) if chunk.choices]
+    pieces = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
     assert len(pieces) > 1
-    assert "".join(pieces) == whole.choices[0].message.content
+    assert "".join(pieces) == ask(client, max_tokens=12).choices[0].message.content
 
 
 def test_json_by_schema_is_obeyed_even_by_a_tiny_model(client: openai.OpenAI) -> None:
     schema = {
         "type": "object",
-        "properties": {"name": {"type": "string", "maxLength": 8}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "properties": {
+            "name": {"type": "string", "maxLength": 8},
+            "count": {"type": "integer", "minimum": 0, "maximum": 99},
+        },
         "required": ["name", "count"],
         "additionalProperties": False,
     }
-    answer = client.chat.completions.create(
-        model="hello",
-        messages=QUESTION,  # type: ignore[arg-type]
-        max_tokens=200,
-        temperature=0,
-        response_format={"type": "json_schema", "json_schema": {"name": "thing", "schema": schema}},
-    )
-    document = json.loads(answer.choices[0].message.content or "")
+    form = {"type": "json_schema", "json_schema": {"name": "thing", "schema": schema}}
+    answer = ask(client, max_tokens=200, response_format=form)
+    document = json.loads(answer.choices[0].message.content)
     assert set(document) == {"name", "count"}
     assert isinstance(document["name"], str) and 0 <= document["count"] <= 99
 
 
-def test_embeddings_come_from_the_same_server_and_equal_the_verbs(client: openai.OpenAI, hello: Path, run: Run) -> None:
+def test_embeddings_come_from_the_same_server_and_equal_the_verbs(
+    client: openai.OpenAI, hello: Path, run: Run
+) -> None:
     texts = ["import os", "class Foo:"]
     vectors = [item.embedding for item in client.embeddings.create(model="hello", input=texts).data]
     assert all(math.isclose(sum(x * x for x in vector), 1, rel_tol=1e-3) for vector in vectors)
-    mine = [item["embedding"] for item in json.loads(run(hello, "embed", "--json", "-p", texts[0], "-p", texts[1]).stdout)["data"]]
+    mine = [
+        item["embedding"]
+        for item in json.loads(
+            run(hello, "embed", "--json", "-p", texts[0], "-p", texts[1]).stdout
+        )["data"]
+    ]
     for ours, theirs in zip(mine, vectors, strict=True):
         assert sum(a * b for a, b in zip(ours, theirs, strict=True)) > 0.999
 
@@ -86,9 +95,14 @@ def test_web_page_is_served_gzipped_and_whole(server: Server) -> None:
 
 
 def test_pages_of_other_sites_are_not_let_in(server: Server) -> None:
-    request = urllib.request.Request(f"{server.url}/v1/models", headers={"Origin": "https://example.com"})
+    request = urllib.request.Request(
+        f"{server.url}/v1/models", headers={"Origin": "https://example.com"}
+    )
     with urllib.request.urlopen(request, timeout=30) as answer:
-        assert answer.headers.get("Access-Control-Allow-Origin", "") not in ("*", "https://example.com")
+        assert answer.headers.get("Access-Control-Allow-Origin", "") not in (
+            "*",
+            "https://example.com",
+        )
 
 
 def test_a_port_in_use_is_one_clear_error(server: Server, hello: Path, run: Run) -> None:
@@ -114,9 +128,17 @@ def test_no_web_page_when_the_author_left_it_out(cast, run: Run) -> None:  # typ
 
     with serving(cast(DEMO, ui=False)) as running:
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(urllib.request.Request(f"{running.url}/", headers={"Accept-Encoding": "gzip"}), timeout=30)
+            urllib.request.urlopen(
+                urllib.request.Request(f"{running.url}/", headers={"Accept-Encoding": "gzip"}),
+                timeout=30,
+            )
         assert refused.value.code == 404
-        assert json.load(urllib.request.urlopen(f"{running.url}/v1/models", timeout=30))["data"][0]["id"] == "hello"
+        assert (
+            json.load(urllib.request.urlopen(f"{running.url}/v1/models", timeout=30))["data"][0][
+                "id"
+            ]
+            == "hello"
+        )
 
 
 def test_chat_on_a_terminal_has_the_web_page_too(hello: Path) -> None:
@@ -166,4 +188,6 @@ def test_chat_on_a_terminal_has_the_web_page_too(hello: Path) -> None:
 def test_without_a_terminal_and_input_it_serves(hello: Path) -> None:
     """As a service or a double click starts it: /dev/null as standard input."""
     with serving(hello, verb=None, stdin=subprocess.DEVNULL) as running:
-        assert json.load(urllib.request.urlopen(f"{running.url}/health", timeout=30)) == {"status": "ok"}
+        assert json.load(urllib.request.urlopen(f"{running.url}/health", timeout=30)) == {
+            "status": "ok"
+        }

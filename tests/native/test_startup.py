@@ -10,27 +10,42 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.conftest import Run
+from tests.conftest import Run
+from tests.serving import serving
 
 ARGS = ("-p", "x", "-n", "4", "--temp", "0")
 OPENED = re.compile(r'\b(?:open|openat|openat2|creat)\((?:AT_FDCWD, |\d+, )?"([^"]*)", ?([^)]*)\)')
 
 
-def test_strace_shows_no_write_and_no_planted_library(hello: Path, run: Run, tmp_path: Path) -> None:
+def test_strace_shows_no_write_and_no_planted_library(
+    hello: Path, run: Run, tmp_path: Path
+) -> None:
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     own = Path(shutil.copy(hello, cwd / "hello"))
-    for name in ("libggml-cuda.so", "libggml-cpu-haswell.so", "libggml-vulkan.so", "ggml-cpu-haswell.so"):
+    for name in (
+        "libggml-cuda.so",
+        "libggml-cpu-haswell.so",
+        "libggml-vulkan.so",
+        "ggml-cpu-haswell.so",
+    ):
         shutil.copy("/bin/true", cwd / name)
     log = tmp_path / "trace"
     done = run("strace", "-f", "-qq", "-e", "trace=%file,%desc", "-o", log, own, *ARGS, cwd=cwd)
     assert done.returncode == 0, done.stderr
     opened = [(m.group(1), m.group(2)) for m in OPENED.finditer(log.read_text(errors="replace"))]
     assert any(path.endswith("libc.so.6") for path, _ in opened), "the trace was not understood"
-    writes = [(path, flags) for path, flags in opened if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", flags)]
+    writes = [
+        (path, flags)
+        for path, flags in opened
+        if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", flags)
+    ]
     assert writes == []
     assert "libggml" not in log.read_text(errors="replace")
-    assert not re.search(r"\b(mkdir|rename|unlink|link|symlink|truncate)(at2?|at)?\(", log.read_text(errors="replace"))
+    assert not re.search(
+        r"\b(mkdir|rename|unlink|link|symlink|truncate)(at2?|at)?\(",
+        log.read_text(errors="replace"),
+    )
 
 
 def test_runs_with_an_empty_environment(hello: Path, run: Run, tmp_path: Path) -> None:
@@ -40,17 +55,33 @@ def test_runs_with_an_empty_environment(hello: Path, run: Run, tmp_path: Path) -
     assert bare.stdout == normal.stdout != b""
 
 
-def test_runs_as_nobody_with_home_missing_and_everything_read_only(hello: Path, run: Run, tmp_path: Path) -> None:
+def test_runs_as_nobody_with_home_missing_and_everything_read_only(
+    hello: Path, run: Run, tmp_path: Path
+) -> None:
     script = (
-        'mount --make-rprivate / && mount -t tmpfs -o ro,noexec none /tmp && mount -t tmpfs -o ro,noexec none /dev/shm'
+        "mount --make-rprivate / && mount -t tmpfs -o ro,noexec none /tmp"
+        " && mount -t tmpfs -o ro,noexec none /dev/shm"
         ' && mount -o remount,bind,ro / && cd / && exec "$@"'
     )
     place = Path("/opt") / f"ingot-test-{os.getpid()}"
     place.mkdir()
     try:
         own = Path(shutil.copy(hello, place / "hello"))
-        namespace = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
-        done = run(*namespace, "sh", "-c", script, "sh", own, *ARGS, env={"HOME": "/nonexistent", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"})
+        namespace = (
+            ["unshare", "--mount"]
+            if os.geteuid() == 0
+            else ["unshare", "--mount", "--map-root-user"]
+        )
+        done = run(
+            *namespace,
+            "sh",
+            "-c",
+            script,
+            "sh",
+            own,
+            *ARGS,
+            env={"HOME": "/nonexistent", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
+        )
     finally:
         shutil.rmtree(place)
     assert done.returncode == 0, done.stderr
@@ -84,35 +115,16 @@ def test_runs_in_a_root_with_only_libc(bare_root: Path, hello: Path, run: Run) -
     assert b"/proc is not mounted" in done.stderr
 
 
-def test_two_processes_share_the_weights(hello: Path, tmp_path: Path) -> None:
-    processes = [
-        subprocess.Popen([hello, "serve", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for port in (18431, 18432)
-    ]
-    try:
-        shared = [shared_bytes(process, hello) for process in processes]
-    finally:
-        for process in processes:
-            process.terminate()
-            process.wait(timeout=60)
-    weights = 13_000_000
-    assert all(pages > weights for pages in shared), shared
+def test_two_processes_share_the_weights(hello: Path) -> None:
+    with serving(hello) as one, serving(hello) as two:
+        shared = [shared_bytes(server.process.pid, hello) for server in (one, two)]
+    assert all(pages > 13_000_000 for pages in shared), shared  # of a GGUF of 13.7 MB
 
 
-def shared_bytes(process: subprocess.Popen[bytes], exe: Path) -> int:
-    """Bytes of the executable that this process maps and does not own alone, once its model is loaded."""
-    import time
-    import urllib.request
-
-    port = 18431 if "18431" in (process.args[-1] if isinstance(process.args, list) else "") else 18432
-    for _ in range(600):
-        try:
-            if urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200:
-                break
-        except OSError:
-            time.sleep(0.1)
+def shared_bytes(pid: int, exe: Path) -> int:
+    """Bytes of the executable in this process that other processes have mapped as well."""
     total, inside = 0, False
-    for line in Path(f"/proc/{process.pid}/smaps").read_text().splitlines():
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
             inside = line.endswith(os.fspath(exe))
         elif inside and line.startswith(("Shared_Clean:", "Shared_Dirty:")):

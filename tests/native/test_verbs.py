@@ -7,8 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
+from tests.conftest import Cast, Run
 from tests.models import DEMO, fixtures
-from tests.native.conftest import Cast, Run
 
 PROMPT = "def add(a, b):"
 
@@ -23,8 +23,8 @@ def test_prompt_prints_only_the_generated_text(hello: Path, run: Run) -> None:
 
 def test_piped_prompt_equals_the_prompt_given_as_an_argument(hello: Path, run: Run) -> None:
     given = run(hello, "-p", PROMPT, "-n", "8", "--temp", "0")
-    piped = run(hello, "-p", "-", "-n", "8", "--temp", "0", input=PROMPT.encode() + b"\n")
-    bare = run(hello, "-n", "8", "--temp", "0", input=PROMPT.encode() + b"\n")
+    piped = run(hello, "-p", "-", "-n", "8", "--temp", "0", stdin=PROMPT.encode() + b"\n")
+    bare = run(hello, "-n", "8", "--temp", "0", stdin=PROMPT.encode() + b"\n")
     assert piped.returncode == bare.returncode == 0, piped.stderr + bare.stderr
     assert given.stdout == piped.stdout == bare.stdout != b""
 
@@ -45,7 +45,11 @@ def test_greedy_text_equals_that_of_the_plain_gguf(hello: Path, run: Run) -> Non
 
 def test_llamafile_spelling_completes(hello: Path, run: Run) -> None:
     spelled = run(hello, "--cli", "-p", PROMPT, "-n", "4", "--temp", "0")
-    assert spelled.stdout == run(hello, "complete", "-p", PROMPT, "-n", "4", "--temp", "0").stdout != b""
+    assert (
+        spelled.stdout
+        == run(hello, "complete", "-p", PROMPT, "-n", "4", "--temp", "0").stdout
+        != b""
+    )
 
 
 def test_baked_defaults_apply_and_yield_to_the_user(cast: Cast, hello: Path, run: Run) -> None:
@@ -58,12 +62,25 @@ def test_baked_defaults_apply_and_yield_to_the_user(cast: Cast, hello: Path, run
 
 def test_help_speaks_of_this_model(hello: Path, run: Run) -> None:
     text = run(hello, "--help").stdout.decode()
-    for word in ("PyStdlib 7M", "llama", "6.8 M parameters", "context 1024", "licence", "./hello", "serve"):
+    for word in (
+        "PyStdlib 7M",
+        "llama",
+        "6.8 M parameters",
+        "context 1024",
+        "licence",
+        "./hello",
+        "serve",
+    ):
         assert word.lower() in text.lower(), word
 
 
 def test_help_of_a_verb_is_the_engines(hello: Path, run: Run) -> None:
-    for verb, flag in (("serve", "--api-key"), ("complete", "--temp"), ("bench", "--n-gen"), ("embed", "--pooling")):
+    for verb, flag in (
+        ("serve", "--api-key"),
+        ("complete", "--temp"),
+        ("bench", "--n-gen"),
+        ("embed", "--pooling"),
+    ):
         done = run(hello, "help", verb)
         assert flag in (done.stdout + done.stderr).decode(), verb
 
@@ -82,8 +99,14 @@ def test_verify_accepts_an_untouched_executable(hello: Path, run: Run) -> None:
     assert report["ok"] is True and report["damaged"] == []
 
 
-def test_verify_names_the_damaged_part_of_the_weights(hello: Path, run: Run, tmp_path: Path) -> None:
-    entry = next(e for e in json.loads(run(hello, "info", "--json").stdout)["entries"] if e["role"] == "model")
+def test_verify_names_the_damaged_part_of_the_weights(
+    hello: Path, run: Run, tmp_path: Path
+) -> None:
+    entry = next(
+        e
+        for e in json.loads(run(hello, "info", "--json").stdout)["entries"]
+        if e["role"] == "model"
+    )
     copy = Path(shutil.copy(hello, tmp_path / "hello"))
     at = 9_000_000
     with copy.open("r+b") as file:
@@ -144,11 +167,17 @@ def test_bench_measures_the_carried_model(hello: Path, run: Run) -> None:
 
 def test_unknown_command_and_flag_are_usage_errors(hello: Path, run: Run) -> None:
     done = run(hello, "sing")
-    assert done.returncode == 2 and b"unknown command 'sing'" in done.stderr and b"hint:" in done.stderr
+    assert (
+        done.returncode == 2
+        and b"unknown command 'sing'" in done.stderr
+        and b"hint:" in done.stderr
+    )
     assert run(hello, "-p", "x", "--no-such-flag").returncode != 0
 
 
-def test_lora_changes_the_text_and_needs_no_file(cast: Cast, hello: Path, run: Run, tmp_path: Path) -> None:
+def test_lora_changes_the_text_and_needs_no_file(
+    cast: Cast, hello: Path, run: Run, tmp_path: Path
+) -> None:
     adapter = fixtures.lora_adapter(tmp_path / "adapter.gguf")
     adapted = cast(DEMO, loras=(adapter,))
     adapter.unlink()
