@@ -36,7 +36,11 @@ def test_inspect_shows_model_runtime_and_entries(ingot: Ingot, hello: Path) -> N
     text = ingot("inspect", hello).stdout
     for word in ("Tiny", "llama", "apache-2.0", "chat template", "F32", "100.0%", "-c 64"):
         assert word in text
-    for entry in ("models/tiny.gguf", "hashes/tiny.gguf.sha256", "modules/ggml-cpu-haswell.so"):
+    for entry in (
+        "models/tiny.gguf",
+        "hashes/tiny.gguf.sha256",
+        "modules/linux-x86_64/ggml-cpu-haswell.so",
+    ):
         assert entry in text
     assert "ui/ (2 files)" in text
 

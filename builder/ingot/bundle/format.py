@@ -10,7 +10,7 @@ included. No size is limited to 32 bits.
                        manifest.json          method 0, always the first entry
                        models/NAME.gguf       method 0, data at a multiple of 65,536
                        hashes/NAME.gguf.sha256  method 0
-                       modules/NAME           method 0, data at a multiple of 4,096
+                       modules/TARGET/NAME    method 0, data at a multiple of 4,096
                        licenses/NAME          method 8, or 0 where deflating gains nothing
                        ui/NAME                likewise
                      central directory

@@ -163,7 +163,9 @@ def program_source(runtime: RuntimeImage) -> Source:
 def runtime_sources(runtime: RuntimeImage, ui: bool) -> tuple[Source, ...]:
     """The runtime's modules and licences, and its web page if wanted."""
     modules = [
-        Source(f"modules/{path.name}", MODULE, (_whole(path),), target=runtime.target)
+        Source(
+            f"modules/{runtime.target}/{path.name}", MODULE, (_whole(path),), target=runtime.target
+        )
         for path in runtime.modules
     ]
     licenses = [
