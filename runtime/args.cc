@@ -71,33 +71,66 @@ bool names_other_model(const Args & user) {
     return has_flag(user, {"-m", "--model", "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-dr", "--docker-repo"});
 }
 
-// Number of values each flag of an engine verb takes, by spelling.
-static std::map<std::string, int> flags_of(llama_example verb) {
+// A flag of an engine verb: how many values it takes, and its option's first spelling.
+struct Flag {
+    size_t      values = 0;
+    std::string option;
+};
+
+static std::map<std::string, Flag> flags_of(llama_example verb) {
     common_params params;
-    std::map<std::string, int> flags;
+    std::map<std::string, Flag> flags;
     const auto context = common_params_parser_init(params, verb);
     for (const auto & option : context.options) {
-        const int values = option.value_hint_2 ? 2 : option.value_hint ? 1 : 0;
-        for (const char * spelling : option.args) flags[spelling] = values;
-        for (const char * spelling : option.args_neg) flags[spelling] = 0;
+        const size_t values = option.value_hint_2 ? 2 : option.value_hint ? 1 : 0;
+        for (const char * spelling : option.args) flags[spelling] = {values, option.args.front()};
+        for (const char * spelling : option.args_neg) flags[spelling] = {0, option.args.empty() ? spelling : option.args.front()};
     }
     return flags;
 }
 
-Args accepted_by(llama_example verb, const Args & args, bool inverted) {
-    const auto flags = flags_of(verb);
-    Args kept;
+// One flag with its values. Of an unknown flag the option is empty, and it takes with it
+// whatever follows that is no flag.
+struct Group {
+    std::string option;
+    Args        words;
+};
+
+static std::vector<Group> grouped(const std::map<std::string, Flag> & flags, const Args & args) {
+    std::vector<Group> groups;
     for (size_t i = 0; i < args.size();) {
         const auto flag = flags.find(args[i]);
-        // An unknown flag takes with it whatever follows that is no flag.
         size_t end = i + 1;
         if (flag != flags.end()) {
-            end = std::min(args.size(), end + (size_t) flag->second);
+            end = std::min(args.size(), end + flag->second.values);
         } else {
             while (end < args.size() && (args[end].empty() || args[end][0] != '-')) ++end;
         }
-        if ((flag != flags.end()) != inverted) kept.insert(kept.end(), args.begin() + i, args.begin() + end);
+        groups.push_back({flag == flags.end() ? "" : flag->second.option, Args(args.begin() + i, args.begin() + end)});
         i = end;
+    }
+    return groups;
+}
+
+Args accepted_by(llama_example verb, const Args & args, bool inverted) {
+    Args kept;
+    for (const auto & group : grouped(flags_of(verb), args)) {
+        if (group.option.empty() == inverted) kept.insert(kept.end(), group.words.begin(), group.words.end());
+    }
+    return kept;
+}
+
+// Those of `own` that the verb accepts and that nothing later in `own` or in `user` sets
+// again: the engine warns about an option given twice.
+static Args in_effect(llama_example verb, const Args & own, const Args & user) {
+    const auto flags = flags_of(verb);
+    std::set<std::string> later;
+    for (const auto & group : grouped(flags, user)) later.insert(group.option);
+    auto groups = grouped(flags, own);
+    Args kept;
+    for (auto group = groups.rbegin(); group != groups.rend(); ++group) {
+        if (group->option.empty() || !later.insert(group->option).second) continue;
+        kept.insert(kept.begin(), group->words.begin(), group->words.end());
     }
     return kept;
 }
@@ -107,10 +140,11 @@ static Args carried(const Bundle & bundle) {
     if (bundle.manifest.first("projector")) {
         args.insert(args.end(), {"--mmproj", bundle.file.path()});
     }
-    for (size_t i = 0; i < bundle.manifest.all("lora").size(); ++i) {
-        args.insert(args.end(), {"--lora", lora_name(i)});
-    }
-    if (bundle.manifest.first("draft")) args.insert(args.end(), {"-md", DRAFT_MODEL});
+    std::string loras;
+    for (size_t i = 0; i < bundle.manifest.all("lora").size(); ++i) loras += (i ? "," : "") + lora_name(i);
+    if (!loras.empty()) args.insert(args.end(), {"--lora", loras});
+    // The plain kind, unless the author's defaults or the user name another.
+    if (bundle.manifest.first("draft")) args.insert(args.end(), {"-md", DRAFT_MODEL, "--spec-type", "draft-simple"});
     return args;
 }
 
@@ -123,8 +157,8 @@ Args compose(const Bundle * bundle, llama_example verb, const Args & extra, cons
         own.insert(own.end(), bundle->manifest.default_args.begin(), bundle->manifest.default_args.end());
     }
     Args args{bundle ? bundle->manifest.name : "ingot-runtime"};
-    const Args known = accepted_by(verb, own);
-    args.insert(args.end(), known.begin(), known.end());
+    const Args mine = in_effect(verb, own, user);
+    args.insert(args.end(), mine.begin(), mine.end());
     args.insert(args.end(), user.begin(), user.end());
     return args;
 }

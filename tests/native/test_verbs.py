@@ -56,8 +56,9 @@ def test_baked_defaults_apply_and_yield_to_the_user(cast: Cast, hello: Path, run
     baked = cast(DEMO, args=("-n", "3", "--temp", "0"))
     three = run(baked, "-p", PROMPT).stdout
     assert three == run(hello, "-p", PROMPT, "-n", "3", "--temp", "0").stdout != b""
-    twelve = run(baked, "-p", PROMPT, "-n", "12").stdout
-    assert twelve.startswith(three) and len(twelve) > len(three)
+    done = run(baked, "-p", PROMPT, "--predict", "12")
+    assert done.stdout.startswith(three) and len(done.stdout) > len(three)
+    assert done.stderr == b""
 
 
 def test_help_speaks_of_this_model(hello: Path, run: Run) -> None:
@@ -184,3 +185,13 @@ def test_lora_changes_the_text_and_needs_no_file(
     mine = run(adapted, "-p", PROMPT, "-n", "24", "--temp", "0")
     assert mine.returncode == 0, mine.stderr
     assert mine.stdout != run(hello, "-p", PROMPT, "-n", "24", "--temp", "0").stdout
+
+
+def test_several_loras_all_count(cast: Cast, run: Run, tmp_path: Path) -> None:
+    one = fixtures.lora_adapter(tmp_path / "one.gguf")
+    two = Path(shutil.copy(one, tmp_path / "two.gguf"))
+    greedy = ("-p", PROMPT, "-n", "24", "--temp", "0")
+    once = run(cast(DEMO, loras=(one,)), *greedy)
+    twice = run(cast(DEMO, loras=(one, two)), *greedy)
+    assert once.returncode == twice.returncode == 0, twice.stderr
+    assert once.stdout != twice.stdout
