@@ -29,7 +29,7 @@ static std::optional<Tail> read_tail(const os::File & file) {
     const char * tail = raw + EOCD_SIZE;
     if (std::memcmp(raw, "PK\5\6", 4) != 0 || std::memcmp(tail, "ingot-", 6) != 0) return std::nullopt;
     if (std::memcmp(tail, "ingot-1 ", 8) != 0) {
-        throw Failure(EXIT_INTEGRITY, file.path() + " was written in a newer format than this runtime reads");
+        throw Failure(EXIT_INTEGRITY, "this executable was written in a newer format than its runtime reads");
     }
     Tail found;
     found.offset = std::strtoull(std::string(tail + 8, 16).c_str(), nullptr, 16);
@@ -38,36 +38,52 @@ static std::optional<Tail> read_tail(const os::File & file) {
     return found;
 }
 
-// True when a manifest's local file header stands where a bundle would begin: then the
-// file was an executable once, and lost its end. Only asked when there is no tail.
-static bool lost_its_end(const os::File & file) {
+// The size that the file should have by its manifest, looked for where a bundle begins; only
+// asked when there is no tail, for a message. 0 when the manifest is cut short as well;
+// nothing when there is no sign of a bundle.
+static std::optional<uint64_t> size_it_should_have(const os::File & file) {
     static const char name[] = "manifest.json";
-    char header[30 + sizeof name - 1];
+    static constexpr size_t FIXED = 30, NAME = sizeof name - 1;  // bytes of a local header
+    uint8_t header[FIXED + NAME];
     for (uint64_t at = PROGRAM_ALIGN; at < MAX_PROGRAM && at + sizeof header <= file.size(); at += PROGRAM_ALIGN) {
         file.read(at, header, sizeof header);
-        if (std::memcmp(header, "PK\3\4", 4) == 0 && std::memcmp(header + 30, name, sizeof name - 1) == 0) return true;
+        if (std::memcmp(header, "PK\3\4", 4) != 0 || std::memcmp(header + FIXED, name, NAME) != 0) continue;
+        const uint64_t size = header[22] | header[23] << 8 | header[24] << 16 | (uint64_t) header[25] << 24;
+        const uint64_t data = at + FIXED + NAME + (header[28] | header[29] << 8);
+        if (size > MAX_MANIFEST || data + size > file.size()) return 0;
+        std::string text(size, '\0');
+        file.read(data, text.data(), text.size());
+        const auto document = nlohmann::json::parse(text, nullptr, /*allow_exceptions*/ false);
+        const bool known = document.is_object() && document.contains("file_size") && document["file_size"].is_number_unsigned();
+        return known ? document["file_size"].get<uint64_t>() : 0;
     }
-    return false;
+    return std::nullopt;
+}
+
+static std::string without_end(const os::File & file, uint64_t expected) {
+    const std::string here = std::to_string(file.size());
+    if (expected == 0) return "this executable is truncated: only " + here + " bytes are here";
+    if (expected > file.size()) return "this executable is truncated: " + here + " of " + std::to_string(expected) + " bytes are here";
+    if (expected < file.size()) {
+        return "this executable was altered: it should have " + std::to_string(expected) + " bytes, and " + here + " are here";
+    }
+    return "this executable was altered: its end record is damaged";
 }
 
 static Manifest read_manifest(const os::File & file, const Tail & tail) {
     const bool inside = tail.offset <= file.size() && tail.size <= file.size() - tail.offset;
     if (!inside || tail.size > MAX_MANIFEST) {
-        throw Failure(EXIT_INTEGRITY, file.path() + " is damaged: its tail points outside the file",
-                      "download it again");
+        throw Failure(EXIT_INTEGRITY, "this executable is damaged: its tail points outside the file", "download it again");
     }
     std::string text(tail.size, '\0');
     file.read(tail.offset, text.data(), text.size());
     if (sha256_hex(text.data(), text.size()) != tail.sha256) {
-        throw Failure(EXIT_INTEGRITY, file.path() + " was altered: its manifest does not have the hash recorded",
+        throw Failure(EXIT_INTEGRITY, "this executable was altered: its manifest does not have the hash recorded",
                       "download it again from where you trust it");
     }
     Manifest manifest = parse_manifest(text, file.size());
     if (manifest.file_size != file.size()) {
-        throw Failure(EXIT_INTEGRITY,
-                      file.path() + " has " + std::to_string(file.size()) + " bytes and should have " +
-                          std::to_string(manifest.file_size),
-                      "it was truncated or something was appended: download it again");
+        throw Failure(EXIT_INTEGRITY, without_end(file, manifest.file_size), "download it again");
     }
     return manifest;
 }
@@ -84,10 +100,8 @@ std::optional<Bundle> open_own_bundle(const char * argv0) {
             Manifest manifest = read_manifest(file, *tail);
             return Bundle{std::move(file), std::move(manifest)};
         }
-        if (lost_its_end(file)) {
-            throw Failure(EXIT_INTEGRITY,
-                          "this executable is truncated: only " + std::to_string(file.size()) + " bytes are here",
-                          "the download was probably cut short: download it again");
+        if (const auto expected = size_it_should_have(file)) {
+            throw Failure(EXIT_INTEGRITY, without_end(file, *expected), "download it again");
         }
     }
     return std::nullopt;

@@ -1,5 +1,6 @@
 #include "known_answers.h"
 
+#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -138,7 +139,16 @@ static std::vector<ggml_backend_buffer_type_t> places(ggml_backend_dev_t device)
     return found;
 }
 
-bool answers_are_right(ggml_backend_reg_t reg) {
+static bool is_tested(ggml_type type, const std::set<std::string> & types) {
+    const auto * traits = ggml_get_type_traits(type);
+    const bool   weight = type == GGML_TYPE_F32 || (traits && traits->to_float);
+    if (!weight || traits->blck_size == 0 || type == GGML_TYPE_Q8_1 || type == GGML_TYPE_Q8_K) return false;
+    std::string name = traits->type_name;
+    for (char & c : name) c = (char) std::toupper((unsigned char) c);
+    return types.empty() || types.count(name) > 0;
+}
+
+bool answers_are_right(ggml_backend_reg_t reg, const std::set<std::string> & types) {
     if (!reg || reg->api_version != GGML_BACKEND_API_VERSION || ggml_backend_reg_dev_count(reg) == 0) return false;
     ggml_backend_dev_t device  = ggml_backend_reg_dev_get(reg, 0);
     ggml_backend_t     backend = ggml_backend_dev_init(device, nullptr);
@@ -148,10 +158,8 @@ bool answers_are_right(ggml_backend_reg_t reg) {
 
     bool right = true;
     for (int t = 0; t < GGML_TYPE_COUNT && right; ++t) {
-        const auto   type   = (ggml_type) t;
-        const auto * traits = ggml_get_type_traits(type);
-        const bool   weight = type == GGML_TYPE_F32 || (traits && traits->to_float);
-        if (!weight || traits->blck_size == 0 || type == GGML_TYPE_Q8_1 || type == GGML_TYPE_Q8_K) continue;
+        const auto type = (ggml_type) t;
+        if (!is_tested(type, types)) continue;
         const Weights weights(type);
         for (auto place : places(device)) {
             for (int64_t batch : {1, 8}) right = right && product_is_right(backend, place, type, weights, batch);

@@ -1,6 +1,7 @@
 // The program inside every executable Ingot makes. Named steps; the work is elsewhere.
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "args.h"
 #include "bundle.h"
@@ -28,6 +29,21 @@ static std::string implied_verb(const Args & user) {
     return os::is_pipe_or_file(stdin) ? "complete" : "serve";
 }
 
+// The verbs that compute. Their CPU module is tested while the arguments are parsed.
+static const std::set<std::string> COMPUTING = {"chat", "serve", "complete", "embed", "bench", "perplexity"};
+
+// Tensor types that the module will meet: those of the carried weights and of any KV cache;
+// all of them (an empty set) when other files come into play.
+static std::set<std::string> types_to_meet(const Bundle * bundle, const Args & user) {
+    const bool only_own = bundle && !names_other_model(user) && bundle->manifest.all("lora").empty() &&
+                          !bundle->manifest.first("projector") && !bundle->manifest.first("draft") &&
+                          !has_flag(user, {"--lora", "--lora-scaled", "-mm", "--mmproj", "-md", "--model-draft", "-ctk",
+                                           "--cache-type-k", "-ctv", "--cache-type-v"});
+    std::set<std::string> types = only_own ? bundle->manifest.tensor_types() : std::set<std::string>{};
+    if (!types.empty()) types.insert({"F32", "F16"});
+    return types;
+}
+
 static int run(int argc, char ** argv) {
     // The bundle first: a damaged executable must say so, whatever it was asked for.
     const auto bundle = open_own_bundle(argc > 0 ? argv[0] : nullptr);
@@ -36,6 +52,9 @@ static int run(int argc, char ** argv) {
     Request request = parse_request(Args(argv + (argc > 0), argv + argc));
     if (request.verb.empty()) request.verb = implied_verb(request.rest);
     announce_cpu_choice(wants_log(request.rest));
+    if (COMPUTING.count(request.verb) && !wants_help(request.rest)) {
+        begin_cpu_choice(types_to_meet(own_bundle(), request.rest));
+    }
     return VERBS.at(request.verb)(own_bundle(), request.rest);
 }
 

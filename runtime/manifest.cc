@@ -36,6 +36,14 @@ std::string Manifest::model_fact(const char * key) const {
     return value->is_string() ? value->get<std::string>() : value->dump();
 }
 
+std::set<std::string> Manifest::tensor_types() const {
+    std::set<std::string> names;
+    const auto model = document.find("model");
+    if (model == document.end() || !model->is_object() || !model->contains("tensor_types")) return names;
+    for (const auto & item : model->at("tensor_types").items()) names.insert(item.key());
+    return names;
+}
+
 static Entry parse_entry(const json & from, uint64_t file_size) {
     Entry entry;
     entry.name   = from.at("name").get<std::string>();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ struct Manifest {
     const Entry * first(const std::string & role) const;
     const Entry * named(const std::string & name) const;
     std::vector<const Entry *> all(const std::string & role) const;
+    // Names of the tensor types in the carried weights ("Q4_K", ...).
+    std::set<std::string> tensor_types() const;
     // A text fact of the model ("name", "license", ...), or "" when unknown.
     std::string model_fact(const char * key) const;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <optional>
 
 #include "error.h"
 #include "ggml-cpu.h"
@@ -52,35 +54,63 @@ std::vector<CpuCandidate> cpu_candidates(const Bundle * bundle) {
 
 using init_function = ggml_backend_reg_t (*)(void);
 
-// Loads one module: hashed, in sealed memory, tested in a child process, and only then here.
-static ggml_backend_reg_t load_module(const Bundle & bundle, const CpuCandidate & candidate, std::string & why) {
-    const auto bytes = bundle.read(*candidate.entry);  // throws when it is not what the manifest says
-    os::MemoryLibrary library;
-    if (!library.create("ggml-cpu-" + candidate.level, bytes, why)) return nullptr;
+// One module on its way: hashed, in sealed memory, being tested in a child process.
+class Attempt {
+  public:
+    Attempt(const Bundle & bundle, const CpuCandidate & candidate, const std::set<std::string> & types)
+        : level(candidate.level) {
+        const auto bytes = bundle.read(*candidate.entry);  // throws when it is not what the manifest says
+        if (!library_.create("ggml-cpu-" + level, bytes, why_)) return;
+        trial_.emplace([&] {
+            std::string ignored;
+            auto init = reinterpret_cast<init_function>(library_.load("ggml_backend_init", ignored));
+            return init && answers_are_right(init(), types);
+        }, TEST_SECONDS);
+    }
+    // The backend when the test was passed, else nullptr and the reason in `why`.
+    ggml_backend_reg_t finish(std::string & why) {
+        why = why_;
+        if (!trial_ || !trial_->passed(why)) return nullptr;
+        auto init = reinterpret_cast<init_function>(library_.load("ggml_backend_init", why));
+        return init ? init() : nullptr;
+    }
+    const std::string level;
 
-    std::string in_child;
-    const auto test = [&] {
-        auto init = reinterpret_cast<init_function>(library.load("ggml_backend_init", in_child));
-        return init && answers_are_right(init());
-    };
-    if (!os::survives(test, TEST_SECONDS, why)) return nullptr;
+  private:
+    os::MemoryLibrary        library_;
+    std::optional<os::Trial> trial_;
+    std::string              why_;
+};
 
-    auto init = reinterpret_cast<init_function>(library.load("ggml_backend_init", why));
-    return init ? init() : nullptr;
+// What begin_cpu_choice leaves for choose_cpu.
+struct Choice {
+    std::vector<CpuCandidate> candidates;
+    std::set<std::string>     types;
+    std::unique_ptr<Attempt>  first;
+};
+static Choice choice;
+
+void begin_cpu_choice(const std::set<std::string> & types) {
+    choice.types = types;
+    choice.candidates = cpu_candidates(own_bundle());
+    if (const char * only = std::getenv("INGOT_CPU"); only && *only) {  // for tests and comparisons
+        auto & all = choice.candidates;
+        all.erase(std::remove_if(all.begin(), all.end(), [&](const auto & c) { return c.level != only; }), all.end());
+    }
+    std::string why;
+    if (!choice.candidates.empty() && !os::MemoryLibrary::possible(why)) {
+        std::fprintf(stderr, "note: CPU modules cannot be loaded here (%s): running the slower baseline\n", why.c_str());
+        choice.candidates.clear();
+    }
+    if (!choice.candidates.empty()) choice.first = std::make_unique<Attempt>(*own_bundle(), choice.candidates.front(), types);
 }
 
 static ggml_backend_reg_t choose_cpu() {
-    const Bundle * bundle = own_bundle();
-    const char *   only   = std::getenv("INGOT_CPU");  // one level by name, for tests and comparisons
-    const auto candidates = cpu_candidates(bundle);
-    std::string why;
-    if (!candidates.empty() && !os::MemoryLibrary::possible(why)) {
-        std::fprintf(stderr, "note: CPU modules cannot be loaded here (%s): running the slower baseline\n", why.c_str());
-        return ggml_backend_cpu_reg();
-    }
-    for (const auto & candidate : candidates) {
-        if (only && *only && candidate.level != only) continue;
-        if (ggml_backend_reg_t reg = load_module(*bundle, candidate, why)) {
+    for (const auto & candidate : choice.candidates) {
+        auto attempt = choice.first ? std::move(choice.first)
+                                    : std::make_unique<Attempt>(*own_bundle(), candidate, choice.types);
+        std::string why;
+        if (ggml_backend_reg_t reg = attempt->finish(why)) {
             chosen_level = candidate.level;
             return reg;
         }

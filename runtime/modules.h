@@ -2,6 +2,7 @@
 // `cpu_candidates` only says what this CPU could run and in which order.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,11 @@ struct CpuCandidate {
 
 // Modules that this CPU's features allow, best first. Pure apart from CPUID.
 std::vector<CpuCandidate> cpu_candidates(const Bundle * bundle);
+
+// Begins to test the best candidate in the background, so that it costs no time later when
+// the engine asks for its CPU backend. `types`: tensor types that will be met, all if empty.
+// A verb that does not call it (tokenize) gets the baseline.
+void begin_cpu_choice(const std::set<std::string> & types);
 
 // Whether the choice is told on stderr when it is made (-v).
 void announce_cpu_choice(bool on);

@@ -53,10 +53,22 @@ class MemoryLibrary {
     int fd_ = -1;
 };
 
-// Runs `test` in a child process that can't hurt this one: a crash, an abort or a hang of
-// more than `seconds` counts as failure. Returns true when `test` returned true; otherwise
-// `why` says how it ended.
-bool survives(const std::function<bool()> & test, int seconds, std::string & why);
+// A test in a child process that can't hurt this one: a crash, an abort or a hang counts as
+// failure. It runs beside this process until the verdict is asked for.
+class Trial {
+  public:
+    // Starts `test` in a child that is ended after `seconds`. To be called while this process
+    // has one thread.
+    Trial(const std::function<bool()> & test, int seconds);
+    ~Trial();
+    // Waits. True when `test` returned true; otherwise `why` says how it ended.
+    bool passed(std::string & why);
+
+  private:
+    int child_ = -1;  // process id
+    int seconds_;
+    std::string failed_to_start_;
+};
 
 bool is_terminal(FILE * stream);
 bool is_pipe_or_file(FILE * stream);

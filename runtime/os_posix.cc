@@ -145,38 +145,49 @@ MemoryLibrary::~MemoryLibrary() {
 // Not 0: code that merely exits early must not count as a passed test.
 static constexpr int SURVIVED = 87;
 
-bool survives(const std::function<bool()> & test, int seconds, std::string & why) {
-    const pid_t child = fork();
-    if (child < 0) {
-        why = std::string("cannot start a test process: ") + std::strerror(errno);
+Trial::Trial(const std::function<bool()> & test, int seconds) : seconds_(seconds) {
+    child_ = fork();
+    if (child_ < 0) failed_to_start_ = std::string("cannot start a test process: ") + std::strerror(errno);
+    if (child_ != 0) return;
+
+    const rlimit no_core{0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int sig : {SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGABRT, SIGALRM}) signal(sig, SIG_DFL);
+    setenv("GGML_NO_BACKTRACE", "1", 1);
+    // What it prints is lost: writing to a descriptor opened for reading fails.
+    const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+    }
+    alarm((unsigned) seconds);
+    _exit(test() ? SURVIVED : 1);
+}
+
+Trial::~Trial() {
+    if (child_ <= 0) return;
+    kill(child_, SIGKILL);
+    while (waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+}
+
+bool Trial::passed(std::string & why) {
+    if (child_ < 0) {
+        why = failed_to_start_;
         return false;
     }
-    if (child == 0) {
-        const rlimit no_core{0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (int sig : {SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGABRT, SIGALRM}) signal(sig, SIG_DFL);
-        setenv("GGML_NO_BACKTRACE", "1", 1);
-        // What it prints is lost: writing to a descriptor opened for reading fails.
-        const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (null >= 0) {
-            dup2(null, STDOUT_FILENO);
-            dup2(null, STDERR_FILENO);
-        }
-        alarm((unsigned) seconds);
-        _exit(test() ? SURVIVED : 1);
-    }
     int status = 0;
-    while (waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR) {
-            why = std::string("lost the test process: ") + std::strerror(errno);
-            return false;
-        }
+    while (waitpid(child_, &status, 0) < 0) {
+        if (errno == EINTR) continue;
+        why = std::string("lost the test process: ") + std::strerror(errno);
+        return false;
     }
+    child_ = -1;
     if (WIFEXITED(status) && WEXITSTATUS(status) == SURVIVED) return true;
     if (WIFSIGNALED(status)) {
         const int sig = WTERMSIG(status);
-        why = sig == SIGALRM ? "it did not end in " + std::to_string(seconds) + " s"
+        why = sig == SIGALRM ? "it did not end in " + std::to_string(seconds_) + " s"
                              : std::string("it crashed (") + strsignal(sig) + ")";
     } else {
         why = "it computed wrong results";

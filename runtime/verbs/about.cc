@@ -116,6 +116,7 @@ static void print_model_line(const Bundle & bundle) {
     add(manifest.model_fact("architecture"));
     add(human_count(manifest.model_fact("parameters")) + " parameters");
     add(manifest.model_fact("quantization"));
+    if (const Entry * weights = manifest.first("model")) add(human_size(weights->size));
     add("context " + manifest.model_fact("context_length"));
     const std::string license = manifest.model_fact("license");
     add(license.empty() ? "licence not stated" : "licence " + license);

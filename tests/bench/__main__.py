@@ -121,31 +121,17 @@ def bench_build(bench: Bench) -> list[Row]:
 
 
 def bench_start(bench: Bench) -> list[Row]:
-    """The demo model: small, so that everything that is not the model shows."""
-    settings = ["-p", "def add(a, b):", "-n", "1", "--temp", "0", "-t", THREADS]
-    quiet = ["--no-display-prompt", "-no-cnv", "--simple-io", "--no-perf"]
-    ours: Command = [bench.hello, *settings]
-    engines: Command = [bench.peer().completion, "-m", DEMO, *quiet, *settings]
-    pair = alternate(
-        lambda: seconds_to_first_byte(ours), lambda: seconds_to_first_byte(engines), runs=21
-    )
+    """Everything that is not the model shows on the demo model; the 1B shape is the usual case."""
+    large = synthetic.write_llama(bench.folder / "start.gguf")
+    rows = [
+        _first_token(bench, "7M demo", bench.hello, DEMO, runs=21),
+        _first_token(bench, "1B shape", bench.cast(large, "start"), large, runs=9),
+    ]
     info = alternate(lambda: seconds([bench.hello, "info"]), lambda: seconds(["true"]), runs=21)
     overhead = bench.hello.stat().st_size - DEMO.stat().st_size
     return [
-        Row(
-            "exec to first token against the engine's own `completion -m`",
-            f"{pair.a * 1e3:.1f} ms",
-            f"{pair.b * 1e3:.1f} ms",
-            f"{pair.ratio:.2f}",
-            "at most 1.05",
-        ),
-        Row(
-            "`./hello info` against `true`",
-            f"{info.a * 1e3:.1f} ms",
-            f"{info.b * 1e3:.1f} ms",
-            "",
-            "under 30 ms",
-        ),
+        *rows,
+        Row("`./hello info`, against `true`", ms(info.a), ms(info.b), "", "under 30 ms"),
         Row(
             "executable minus its GGUF (web page, all CPU modules)",
             f"{overhead / 1e6:.1f} MB",
@@ -154,6 +140,23 @@ def bench_start(bench: Bench) -> list[Row]:
             "under 25 MB",
         ),
     ]
+
+
+def _first_token(bench: Bench, label: str, exe: Path, gguf: Path, runs: int) -> Row:
+    # Eight tokens: with one, upstream's log thread sometimes ends before it has printed it.
+    settings = ["-p", "def add(a, b):", "-n", "8", "--temp", "0", "--ignore-eos", "-t", THREADS]
+    quiet = ["--no-display-prompt", "-no-cnv", "--simple-io", "--no-perf"]
+    ours: Command = [exe, *settings]
+    theirs: Command = [bench.peer().completion, "-m", gguf, *quiet, *settings]
+    pair = alternate(
+        lambda: seconds_to_first_byte(ours), lambda: seconds_to_first_byte(theirs), runs=runs
+    )
+    what = f"exec to first token, {label}, against the engine's own `completion -m`"
+    return Row(what, ms(pair.a), ms(pair.b), f"{pair.ratio:.2f}", "at most 1.05")
+
+
+def ms(value: float) -> str:
+    return f"{value * 1e3:.1f} ms"
 
 
 def tokens_per_second(

@@ -19,17 +19,20 @@ def test_a_truncated_executable_refuses(hello: Path, run: Run, tmp_path: Path, k
     for arguments in (("info",), ("-p", "x"), ("serve",)):
         done = run(copy, *arguments)
         assert done.returncode == 5, (kept, arguments, done.stderr)
-        assert b"truncated" in done.stderr and b"hint: " in done.stderr and done.stdout == b""
+        assert b"truncated: " in done.stderr and b"hint: " in done.stderr and done.stdout == b""
+        assert f" of {hello.stat().st_size} bytes".encode() in done.stderr
 
 
 def test_one_byte_less_or_more_refuses(hello: Path, run: Run, tmp_path: Path) -> None:
     shorter = Path(shutil.copy(hello, tmp_path / "shorter"))
     os.truncate(shorter, shorter.stat().st_size - 1)
-    assert run(shorter, "info").returncode == 5
+    done = run(shorter, "info")
+    assert done.returncode == 5 and b"truncated" in done.stderr
     longer = Path(shutil.copy(hello, tmp_path / "longer"))
     with longer.open("ab") as file:
         file.write(b"\0")
-    assert run(longer, "info").returncode == 5
+    done = run(longer, "info")
+    assert done.returncode == 5 and b"should have" in done.stderr
 
 
 def test_an_altered_manifest_refuses(hello: Path, run: Run, tmp_path: Path) -> None:
