@@ -1,10 +1,12 @@
 #include "args.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <set>
 
 #include "error.h"
+#include "os.h"
 #include "seams.h"
 
 namespace ingot {
@@ -148,6 +150,28 @@ static Args carried(const Bundle & bundle) {
     return args;
 }
 
+static void check_model(const std::string & path) {
+    const os::File file(path);  // throws when it can't be opened
+    char magic[4] = {0};
+    if (file.size() >= sizeof magic) file.read(0, magic, sizeof magic);
+    if (std::memcmp(magic, "GGUF", sizeof magic) != 0) {
+        throw Failure(EXIT_INPUT, path + " is not a GGUF", "-m takes a model in GGUF format");
+    }
+}
+
+// What the engine would only report with exit code 1, told in our way before it starts.
+static void check_user(llama_example verb, const Args & user) {
+    for (const auto & group : grouped(flags_of(verb), user)) {
+        const std::string & word = group.words.front();
+        if (group.option.empty()) {
+            throw Failure(EXIT_USAGE, "unknown option '" + word + "'", "help COMMAND lists those of the engine");
+        }
+        if (group.option == "-m" && group.words.size() == 2 && group.words[1].rfind("bundle:", 0) != 0) {
+            check_model(group.words[1]);
+        }
+    }
+}
+
 Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user) {
     Args own = extra;
     if (!names_other_model(user)) {
@@ -156,6 +180,7 @@ Args compose(const Bundle * bundle, llama_example verb, const Args & extra, cons
         own.insert(own.begin(), mine.begin(), mine.end());
         own.insert(own.end(), bundle->manifest.default_args.begin(), bundle->manifest.default_args.end());
     }
+    check_user(verb, user);
     Args args{bundle ? bundle->manifest.name : "ingot-runtime"};
     const Args mine = in_effect(verb, own, user);
     args.insert(args.end(), mine.begin(), mine.end());

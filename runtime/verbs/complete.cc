@@ -41,7 +41,7 @@ int complete(const Bundle * bundle, Args user) {
     Args args = compose(bundle, LLAMA_EXAMPLE_COMPLETION, extra, user);
     auto argv = as_argv(args);
     const int code = llama_completion((int) args.size(), argv.data());
-    if (os::is_terminal(stdout)) std::puts("");
+    if (code == 0 && os::is_terminal(stdout)) std::puts("");
     return code;
 }
 

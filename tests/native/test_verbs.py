@@ -173,7 +173,20 @@ def test_unknown_command_and_flag_are_usage_errors(hello: Path, run: Run) -> Non
         and b"unknown command 'sing'" in done.stderr
         and b"hint:" in done.stderr
     )
-    assert run(hello, "-p", "x", "--no-such-flag").returncode != 0
+    for verb in ("complete", "serve", "embed", "perplexity"):
+        done = run(hello, verb, "-p", "x", "--no-such-flag")
+        assert done.returncode == 2 and b"unknown option '--no-such-flag'" in done.stderr, verb
+
+
+def test_another_model_that_is_none_is_an_input_error(
+    hello: Path, run: Run, tmp_path: Path
+) -> None:
+    done = run(hello, "-m", tmp_path / "gone.gguf", "-p", "x")
+    assert done.returncode == 3 and b"cannot open" in done.stderr and b"gone.gguf" in done.stderr
+    text = tmp_path / "text.gguf"
+    text.write_text("hello")
+    done = run(hello, "-m", text, "-p", "x")
+    assert done.returncode == 3 and b"is not a GGUF" in done.stderr
 
 
 def test_lora_changes_the_text_and_needs_no_file(
