@@ -70,7 +70,8 @@ bool wants_log(const Args & user) {
 }
 
 bool names_other_model(const Args & user) {
-    return has_flag(user, {"-m", "--model", "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-dr", "--docker-repo"});
+    return has_flag(user, {"-m", "--model", "-mu", "--model-url", "--model_url", "-hf", "-hfr", "--hf-repo", "--hf_repo", "-dr",
+                           "--docker-repo", "--docker_repo"});
 }
 
 // A flag of an engine verb: how many values it takes, and its option's first spelling.
@@ -98,10 +99,16 @@ struct Group {
     Args        words;
 };
 
+// The engine takes --ctx_size for --ctx-size.
+static std::string spelled(std::string word) {
+    if (word.rfind("--", 0) == 0) std::replace(word.begin(), word.end(), '_', '-');
+    return word;
+}
+
 static std::vector<Group> grouped(const std::map<std::string, Flag> & flags, const Args & args) {
     std::vector<Group> groups;
     for (size_t i = 0; i < args.size();) {
-        const auto flag = flags.find(args[i]);
+        const auto flag = flags.find(spelled(args[i]));
         size_t end = i + 1;
         if (flag != flags.end()) {
             end = std::min(args.size(), end + flag->second.values);
@@ -161,11 +168,13 @@ static void check_model(const std::string & path) {
 
 // What the engine would only report with exit code 1, told in our way before it starts.
 static void check_user(llama_example verb, const Args & user) {
-    for (const auto & group : grouped(flags_of(verb), user)) {
+    const auto flags = flags_of(verb);
+    for (const auto & group : grouped(flags, user)) {
         const std::string & word = group.words.front();
         if (group.option.empty()) {
             throw Failure(EXIT_USAGE, "unknown option '" + word + "'", "help COMMAND lists those of the engine");
         }
+        if (group.words.size() < 1 + flags.at(spelled(word)).values) throw Failure(EXIT_USAGE, word + " needs a value");
         if (group.option == "-m" && group.words.size() == 2 && group.words[1].rfind("bundle:", 0) != 0) {
             check_model(group.words[1]);
         }
@@ -174,7 +183,9 @@ static void check_user(llama_example verb, const Args & user) {
 
 Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user) {
     Args own = extra;
-    if (!names_other_model(user)) {
+    if (!bundle && wants_help(user)) {
+        // the engine prints its options and needs no model for that
+    } else if (!names_other_model(user)) {
         if (!bundle) throw Failure(EXIT_USAGE, "this runtime carries no model", "name one with -m MODEL.gguf");
         const Args mine = carried(*bundle);
         own.insert(own.begin(), mine.begin(), mine.end());

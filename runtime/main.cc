@@ -1,5 +1,6 @@
 // The program inside every executable Ingot makes. Named steps; the work is elsewhere.
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -35,10 +36,16 @@ static const std::set<std::string> COMPUTING = {"chat", "serve", "complete", "em
 // Tensor types that the module will meet: those of the carried weights and of any KV cache;
 // all of them (an empty set) when other files come into play.
 static std::set<std::string> types_to_meet(const Bundle * bundle, const Args & user) {
+    const auto plain = [](const Args & args) {
+        return !has_flag(args, {"--lora", "--lora-scaled", "-mm", "--mmproj", "-md", "--model-draft", "-ctk", "--cache-type-k",
+                                "--cache_type_k", "-ctv", "--cache-type-v", "--cache_type_v"});
+    };
     const bool only_own = bundle && !names_other_model(user) && bundle->manifest.all("lora").empty() &&
-                          !bundle->manifest.first("projector") && !bundle->manifest.first("draft") &&
-                          !has_flag(user, {"--lora", "--lora-scaled", "-mm", "--mmproj", "-md", "--model-draft", "-ctk",
-                                           "--cache-type-k", "-ctv", "--cache-type-v"});
+                          !bundle->manifest.first("projector") && !bundle->manifest.first("draft") && plain(user) &&
+                          plain(bundle->manifest.default_args);
+    for (const char * name : {"LLAMA_ARG_CACHE_TYPE_K", "LLAMA_ARG_CACHE_TYPE_V", "LLAMA_ARG_MODEL"}) {
+        if (std::getenv(name)) return {};
+    }
     std::set<std::string> types = only_own ? bundle->manifest.tensor_types() : std::set<std::string>{};
     if (!types.empty()) types.insert({"F32", "F16"});
     return types;
@@ -59,8 +66,11 @@ static int run(int argc, char ** argv) {
 }
 
 int main(int argc, char ** argv) {
+    os::normalise_process();
     try {
-        return run(argc, argv);
+        const int code = run(argc, argv);
+        if (std::fflush(stdout) != 0) throw Failure(EXIT_INPUT, "cannot write to standard output");
+        return code;
     } catch (const Failure & failure) {
         std::fprintf(stderr, "error: %s\n", failure.what());
         if (!failure.hint.empty()) std::fprintf(stderr, "hint: %s\n", failure.hint.c_str());

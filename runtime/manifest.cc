@@ -1,5 +1,7 @@
 #include "manifest.h"
 
+#include <climits>
+
 #include "error.h"
 
 namespace ingot {
@@ -62,7 +64,10 @@ static Entry parse_entry(const json & from, uint64_t file_size) {
     const bool inside = entry.offset <= file_size && entry.stored <= file_size - entry.offset;
     const bool method = entry.method == 8 || (entry.method == 0 && entry.size == entry.stored);
     const bool hashed = entry.sha256.size() == 64 || (entry.chunk > 0 && !entry.leaves.empty());
-    if (!inside || !method || !hashed) {
+    // Weights are stored; what is inflated fits the decoder's int, and memory.
+    const bool weights = entry.chunk == 0 || (entry.method == 0 && entry.chunk <= (64u << 20));
+    const bool small   = entry.method == 0 || (entry.size <= INT_MAX && entry.stored <= INT_MAX);
+    if (!inside || !method || !hashed || !weights || !small) {
         throw Failure(EXIT_INTEGRITY, "the manifest's record of " + entry.name + " is not valid");
     }
     return entry;
@@ -81,6 +86,7 @@ Manifest parse_manifest(const std::string & text, uint64_t file_size) {
         manifest.name           = doc.at("name").get<std::string>();
         manifest.target         = doc.at("target").get<std::string>();
         manifest.program_size   = doc.at("program").at("size").get<uint64_t>();
+        if (manifest.program_size > file_size) throw Failure(EXIT_INTEGRITY, "the manifest's program size is not valid");
         manifest.program_sha256 = doc.at("program").at("sha256").get<std::string>();
         manifest.default_args   = doc.at("defaults").at("args").get<std::vector<std::string>>();
         manifest.embedding_model = doc.at("model").value("embedding", false);

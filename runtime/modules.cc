@@ -96,6 +96,9 @@ void begin_cpu_choice(const std::set<std::string> & types) {
     if (const char * only = std::getenv("INGOT_CPU"); only && *only) {  // for tests and comparisons
         auto & all = choice.candidates;
         all.erase(std::remove_if(all.begin(), all.end(), [&](const auto & c) { return c.level != only; }), all.end());
+        if (all.empty() && std::string(only) != "none") {
+            std::fprintf(stderr, "note: INGOT_CPU=%s is no CPU module that runs here: using the baseline\n", only);
+        }
     }
     std::string why;
     if (!choice.candidates.empty() && !os::MemoryLibrary::possible(why)) {

@@ -73,8 +73,10 @@ class Trial {
 bool is_terminal(FILE * stream);
 bool is_pipe_or_file(FILE * stream);
 unsigned cpu_count();
-// True when nothing listens on 127.0.0.1:port.
-bool port_is_free(int port);
+// Empty when 127.0.0.1:port can be listened on, else what stands against it ("is in use", ...).
+std::string why_not_listen(int port);
+// Makes descriptors 0 to 2 exist and SIGCHLD behave, whatever the parent process left.
+void normalise_process();
 // Creates a file that must not exist yet; throws Failure.
 FILE * create_new(const std::string & path);
 void make_directories(const std::string & path);

@@ -30,8 +30,10 @@ namespace ingot::os {
 File::File(const std::string & path) : path_(path) {
     fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     struct stat st;
-    if (fd_ < 0 || fstat(fd_, &st) != 0) {
-        throw Failure(EXIT_INPUT, "cannot open " + path + ": " + std::strerror(errno));
+    if (fd_ < 0 || fstat(fd_, &st) != 0 || S_ISDIR(st.st_mode)) {
+        const std::string why = fd_ >= 0 && S_ISDIR(st.st_mode) ? "it is a folder" : std::strerror(errno);
+        if (fd_ >= 0) close(fd_);
+        throw Failure(EXIT_INPUT, "cannot open " + path + ": " + why, "check the path");
     }
     size_ = (uint64_t) st.st_size;
 }
@@ -161,8 +163,18 @@ Trial::Trial(const std::function<bool()> & test, int seconds) : seconds_(seconds
         dup2(null, STDOUT_FILENO);
         dup2(null, STDERR_FILENO);
     }
+    sigset_t alarm_only;
+    sigemptyset(&alarm_only);
+    sigaddset(&alarm_only, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &alarm_only, nullptr);
     alarm((unsigned) seconds);
-    _exit(test() ? SURVIVED : 1);
+    bool passed = false;
+    try {
+        passed = test();
+    } catch (...) {
+        // not passed
+    }
+    _exit(passed ? SURVIVED : 1);
 }
 
 Trial::~Trial() {
@@ -207,18 +219,30 @@ unsigned cpu_count() {
     return n > 0 ? (unsigned) n : 1;
 }
 
-bool port_is_free(int port) {
+std::string why_not_listen(int port) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return false;
+    if (fd < 0) return std::string("cannot be tried: ") + std::strerror(errno);
     const int yes = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons((uint16_t) port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const bool free = bind(fd, (sockaddr *) &address, sizeof address) == 0;
+    const int error = bind(fd, (sockaddr *) &address, sizeof address) == 0 ? 0 : errno;
     close(fd);
-    return free;
+    if (error == 0) return "";
+    return error == EADDRINUSE ? "is in use" : std::string("cannot be used: ") + std::strerror(error);
+}
+
+void normalise_process() {
+    // A closed standard descriptor would be given to the next file opened, and printed into.
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd <= 2);
+    if (fd > 2) close(fd);
+    // Ignored by some supervisors, and inherited: children could then not be waited for.
+    signal(SIGCHLD, SIG_DFL);
 }
 
 FILE * create_new(const std::string & path) {

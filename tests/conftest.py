@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +18,10 @@ from ingot.engine.runtime import RuntimeImage, ensure_runtime
 from ingot.recipe.build import build
 from ingot.recipe.plan import Recipe
 from tests.models import DEMO
+
+# A suite started in the background inherits an ignored SIGINT, and so would every program that
+# the tests interrupt. A handler of our own makes exec restore the default.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -1,5 +1,6 @@
 // What an executable says about itself, from its manifest alone: no model is loaded.
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 
 #include "../error.h"
@@ -22,7 +23,7 @@ static std::string human_size(uint64_t bytes) {
 }
 
 static std::string human_count(const std::string & digits) {
-    const double n = digits.empty() ? 0 : std::stod(digits);
+    const double n = std::strtod(digits.c_str(), nullptr);
     char text[32];
     if (n >= 1e9) std::snprintf(text, sizeof text, "%.1f B", n / 1e9);
     else if (n >= 1e6) std::snprintf(text, sizeof text, "%.1f M", n / 1e6);
@@ -114,10 +115,12 @@ static void print_model_line(const Bundle & bundle) {
     std::string facts;
     const auto add = [&](const std::string & fact) { facts += fact.empty() ? "" : (facts.empty() ? "" : ", ") + fact; };
     add(manifest.model_fact("architecture"));
-    add(human_count(manifest.model_fact("parameters")) + " parameters");
+    const std::string parameters = manifest.model_fact("parameters");
+    if (!parameters.empty()) add(human_count(parameters) + " parameters");
     add(manifest.model_fact("quantization"));
     if (const Entry * weights = manifest.first("model")) add(human_size(weights->size));
-    add("context " + manifest.model_fact("context_length"));
+    const std::string context = manifest.model_fact("context_length");
+    if (!context.empty()) add("context " + context);
     const std::string license = manifest.model_fact("license");
     add(license.empty() ? "licence not stated" : "licence " + license);
     const std::string name = manifest.model_fact("name");
@@ -152,7 +155,7 @@ usage: %s [COMMAND] [engine options]
   bench          speed on this machine
   perplexity     quality on a text: -f FILE
   info           what is inside   [--json]
-  verify         check every byte against the manifest   [--json]
+  verify         check the program and every entry against the manifest   [--json]
   extract        take entries out: [-o FOLDER] [NAME ...]
   licenses       licences of the model and of the software inside
   version, help

@@ -35,14 +35,16 @@ int complete(const Bundle * bundle, Args user) {
         const bool piped = prompts[0] == "-";
         const std::string text = piped ? read_stdin() : prompts[0];
         if (text.empty()) throw Failure(EXIT_USAGE, "the prompt is empty");
-        if (piped) user.push_back("--no-escape");  // piped text is taken literally
-        user.insert(user.end(), {"-p", text});
+        // In front, so that a flag of the user's that lacks its value can't swallow them.
+        user.insert(user.begin(), {"-p", text});
+        if (piped) user.insert(user.begin(), "--no-escape");  // piped text is taken literally
     }
     Args args = compose(bundle, LLAMA_EXAMPLE_COMPLETION, extra, user);
     auto argv = as_argv(args);
     const int code = llama_completion((int) args.size(), argv.data());
-    if (code == 0 && os::is_terminal(stdout)) std::puts("");
-    return code;
+    if (code != 0) return EXIT_NO;
+    if (os::is_terminal(stdout)) std::puts("");
+    return EXIT_DONE;
 }
 
 int perplexity(const Bundle * bundle, Args user) {

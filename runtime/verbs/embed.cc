@@ -54,7 +54,7 @@ static std::vector<float> embed_one(llama_context * context, const common_params
         throw Failure(EXIT_INPUT,
                       "text " + std::to_string(index + 1) + " has " + std::to_string(tokens.size()) +
                           " tokens and the model takes " + std::to_string(llama_n_ubatch(context)),
-                      "split it, or raise -c, -b and -ub up to the model's own limit");
+                      "split it, or raise -c and -b up to the model's own limit");
     }
     common_batch batch(context);
     for (size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], (llama_pos) i, 0, true);

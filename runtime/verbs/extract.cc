@@ -1,14 +1,15 @@
 // Takes entries out of the executable, into files that must not exist yet.
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 
 #include "../error.h"
 #include "../os.h"
+#include "../sha256.h"
 #include "verbs.h"
 
 namespace ingot::verbs {
-
-static constexpr size_t PIECE = 4u << 20;  // bytes per read, so that weights need no memory
 
 struct CloseFile {
     void operator()(FILE * file) const { std::fclose(file); }
@@ -22,24 +23,42 @@ static void check_name(const std::string & name) {
     if (bad) throw Failure(EXIT_INTEGRITY, "the manifest names an entry that would leave the folder: " + name);
 }
 
+// Copies the weights piece by piece, each compared with its leaf of the hash tree.
+static bool copy_weights(const Bundle & bundle, const Entry & entry, FILE * out) {
+    const Entry * leaves_entry = bundle.manifest.named(entry.leaves);
+    const auto leaves = leaves_entry ? bundle.read(*leaves_entry) : std::vector<uint8_t>{};
+    std::vector<uint8_t> piece(entry.chunk);
+    for (uint64_t at = 0, i = 0; at < entry.size; at += entry.chunk, ++i) {
+        const size_t size = (size_t) std::min(entry.chunk, entry.size - at);
+        uint8_t digest[32];
+        bundle.file.read(entry.offset + at, piece.data(), size);
+        sha256_raw(piece.data(), size, digest);
+        if (leaves.size() < 32 * (i + 1) || std::memcmp(digest, leaves.data() + 32 * i, 32) != 0) {
+            throw Failure(EXIT_INTEGRITY, entry.name + " in this executable is damaged", "download the executable again");
+        }
+        if (std::fwrite(piece.data(), 1, size, out) != size) return false;
+    }
+    return true;
+}
+
+static bool copy_small(const Bundle & bundle, const Entry & entry, FILE * out) {
+    const auto bytes = bundle.read(entry);
+    return std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size();
+}
+
 static void write_entry(const Bundle & bundle, const Entry & entry, const std::string & folder) {
     check_name(entry.name);
     const std::string path = folder + "/" + entry.name;
     os::make_directories(path.substr(0, path.rfind('/')));
     std::unique_ptr<FILE, CloseFile> out(os::create_new(path));
-    bool good = true;
-    if (entry.method == 8 || entry.chunk == 0) {
-        const auto bytes = bundle.read(entry);
-        good = std::fwrite(bytes.data(), 1, bytes.size(), out.get()) == bytes.size();
-    } else {
-        std::vector<uint8_t> piece(PIECE);
-        for (uint64_t at = 0; at < entry.size && good; at += PIECE) {
-            const size_t size = (size_t) std::min<uint64_t>(PIECE, entry.size - at);
-            bundle.file.read(entry.offset + at, piece.data(), size);
-            good = std::fwrite(piece.data(), 1, size, out.get()) == size;
-        }
+    bool good = false;
+    try {
+        good = entry.chunk > 0 ? copy_weights(bundle, entry, out.get()) : copy_small(bundle, entry, out.get());
+    } catch (...) {
+        std::remove(path.c_str());
+        throw;
     }
-    good = good && std::fflush(out.get()) == 0;
+    good = std::fclose(out.release()) == 0 && good;
     if (!good) {
         std::remove(path.c_str());
         throw Failure(EXIT_INPUT, "cannot write " + path, "is the disk full?");
@@ -51,6 +70,10 @@ int extract(const Bundle * bundle, Args user) {
     if (!bundle) throw Failure(EXIT_INPUT, "this is a bare runtime: there is nothing to extract");
     const Args folders = take_values(user, {"-o", "--output"});
     const std::string folder = folders.empty() ? "." : folders.back();
+    if (folder.empty()) throw Failure(EXIT_USAGE, "-o needs a folder");
+    for (const auto & name : user) {
+        if (!name.empty() && name[0] == '-') throw Failure(EXIT_USAGE, "extract has no option " + name, "it takes -o FOLDER and names");
+    }
 
     std::vector<const Entry *> wanted;
     for (const auto & name : user) {

@@ -1,10 +1,13 @@
 // Chat and server: the engine's own, started with composed arguments. Chat on a terminal
 // is the engine's client over a server in this process, so that the web page is there too.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <clocale>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <thread>
 
 #include "../error.h"
@@ -43,9 +46,11 @@ static Args server_extra(const Bundle * bundle, const Args & user) {
     return extra;
 }
 
-static int port_in(const Args & user) {
-    Args copy = user;
-    const Args ports = take_values(copy, {"--port"});
+// The port that an argument vector or the engine's environment asks for, 0 for none.
+static int port_in(const Args & args) {
+    Args copy = args;
+    Args ports = take_values(copy, {"--port"});
+    if (const char * asked = std::getenv("LLAMA_ARG_PORT"); asked && ports.empty()) ports = {asked};
     if (ports.empty()) return 0;
     char * end = nullptr;
     const long port = std::strtol(ports.back().c_str(), &end, 10);
@@ -57,18 +62,25 @@ static int port_in(const Args & user) {
 
 static std::string title(const Bundle * bundle) { return bundle ? bundle->manifest.name : "the model"; }
 
-int serve(const Bundle * bundle, Args user) {
-    const int  asked   = port_in(user);
-    const int  port    = asked ? asked : DEFAULT_PORT;
-    const bool listens = !wants_help(user);
-    if (listens && !has_flag(user, {"--host", "--reuse-port"}) && !os::port_is_free(port)) {
-        throw Failure(EXIT_INPUT, "port " + std::to_string(port) + " is in use",
-                      "stop what listens there, or choose another with --port N");
+static void need_free(int port) {
+    if (const std::string why = os::why_not_listen(port); !why.empty()) {
+        throw Failure(EXIT_INPUT, "port " + std::to_string(port) + " " + why, "choose another with --port N");
     }
+}
+
+static bool has_page(const Bundle * bundle, const Args & args) {
+    return bundle && bundle->manifest.first("ui") && !has_flag(args, {"--no-ui", "--no-webui"});
+}
+
+int serve(const Bundle * bundle, Args user) {
     Args args = compose(bundle, LLAMA_EXAMPLE_SERVER, server_extra(bundle, user), user);
-    if (listens && !has_flag(user, {"--host"})) {
-        std::fprintf(stderr, "%s: http://127.0.0.1:%d  (OpenAI API under /v1%s; Ctrl-C stops)\n", title(bundle).c_str(), port,
-                     bundle && bundle->manifest.first("ui") && !has_flag(args, {"--no-ui", "--no-webui"}) ? ", web page at /" : "");
+    const bool local = !has_flag(args, {"--host", "--reuse-port"}) && !std::getenv("LLAMA_ARG_HOST");
+    if (!wants_help(user) && local) {
+        const int asked = port_in(args);
+        const int port  = asked ? asked : DEFAULT_PORT;
+        need_free(port);
+        std::fprintf(stderr, "%s: http://127.0.0.1:%d  (OpenAI API under /v1%s; Ctrl-C stops)\n", title(bundle).c_str(),
+                     port, has_page(bundle, args) ? ", web page at /" : "");
     }
     auto argv = as_argv(args);
     return llama_server((int) args.size(), argv.data());
@@ -78,63 +90,87 @@ int serve(const Bundle * bundle, Args user) {
 class LocalServer {
   public:
     LocalServer(Args args, int port) : args_(std::move(args)), url_("http://127.0.0.1:" + std::to_string(port)) {
-        // What llama_server(argc, argv) does before it parses.
+        // What llama_server(argc, argv) does around its parsing. The backend comes first: its
+        // choice forks, which is to happen while there is one thread.
         std::setlocale(LC_NUMERIC, "C");
         std::signal(SIGPIPE, SIG_IGN);
+        ggml_backend_reg_count();
         common_init();
         server_stream_session_manager_start();
         auto argv = as_argv(args_);
         if (!common_params_parse((int) args_.size(), argv.data(), params_, LLAMA_EXAMPLE_SERVER)) {
             throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
         }
-        params_.port = port;
+        if (!params_.api_keys.empty()) {
+            throw Failure(EXIT_USAGE, "chat cannot use an API key", "serve --api-key KEY can");
+        }
+        llama_backend_init();
+        llama_numa_init(params_.numa);
+        reach_ourselves(port);
         thread_ = std::thread([this] {
-            code_ = llama_server(params_, 0, nullptr);
+            try {
+                code_ = llama_server(params_, 0, nullptr);
+            } catch (...) {
+                error_ = std::current_exception();
+            }
             alive_ = false;
         });
     }
     ~LocalServer() {
-        llama_server_terminate();
+        if (alive_) llama_server_terminate();
         if (thread_.joinable()) thread_.join();
     }
-    // True once it answers; false when it ended instead.
+    // True once it answers; false when it ended instead. Throws what ended it, if that threw.
     bool ready() const {
         while (alive_) {
             auto [client, parts] = common_http_client(url_);
-            const auto answer = client.Get("/health");
-            if (answer && answer->status == 200) return true;
+            const auto answer = client.Get(params_.api_prefix + "/health");
+            if (answer && answer->status == 200) {
+                // /health is true before the task loop runs, and only that loop can be ended;
+                // this is answered by the loop itself.
+                client.Get(params_.api_prefix + "/lora-adapters");
+                return alive_;
+            }
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
         }
+        if (error_) std::rethrow_exception(error_);
         return false;
     }
     const std::string & url() const { return url_; }
 
   private:
-    Args              args_;
-    std::string       url_;
-    common_params     params_;
-    std::thread       thread_;
-    std::atomic<bool> alive_{true};
-    std::atomic<int>  code_{0};
+    // Whatever else it listens on, the client in this process needs the loopback address.
+    void reach_ourselves(int port) {
+        params_.port = port;
+        auto & hosts = params_.hostnames;
+        const auto listens_on = [&](const char * host) { return std::find(hosts.begin(), hosts.end(), host) != hosts.end(); };
+        if (!listens_on("127.0.0.1") && !listens_on("0.0.0.0")) hosts.insert(hosts.begin(), "127.0.0.1");
+        url_ += params_.api_prefix;
+    }
+
+    Args               args_;
+    std::string        url_;
+    common_params      params_;
+    std::thread        thread_;
+    std::atomic<bool>  alive_{true};
+    std::atomic<int>   code_{0};
+    std::exception_ptr error_;
 };
 
 // The web page keeps its conversations per address, so the same port is tried first each time.
-static int chat_port(const Args & user) {
-    if (const int asked = port_in(user)) {
-        if (!os::port_is_free(asked)) {
-            throw Failure(EXIT_INPUT, "port " + std::to_string(asked) + " is in use", "choose another with --port N");
-        }
+static int chat_port(const Args & args) {
+    if (const int asked = port_in(args)) {
+        need_free(asked);
         return asked;
     }
     for (int port = DEFAULT_PORT; port < DEFAULT_PORT + 20; ++port) {
-        if (os::port_is_free(port)) return port;
+        if (os::why_not_listen(port).empty()) return port;
     }
     return common_http_get_free_port();
 }
 
 int chat(const Bundle * bundle, Args user) {
     if (wants_help(user)) return serve(bundle, user);
-    const int port = chat_port(user);
     // Flags of the client stay with the client; what neither knows goes to the server, whose
     // parser then says so.
     const Args for_client = accepted_by(LLAMA_EXAMPLE_CLI, accepted_by(LLAMA_EXAMPLE_SERVER, user, /*inverted*/ true));
@@ -143,9 +179,10 @@ int chat(const Bundle * bundle, Args user) {
     const Args unknown = accepted_by(LLAMA_EXAMPLE_SERVER, not_client, true);
     for_server.insert(for_server.end(), unknown.begin(), unknown.end());
 
-    LocalServer server(compose(bundle, LLAMA_EXAMPLE_SERVER, server_extra(bundle, user), for_server), port);
+    const Args composed = compose(bundle, LLAMA_EXAMPLE_SERVER, server_extra(bundle, user), for_server);
+    LocalServer server(composed, chat_port(composed));
     if (!server.ready()) throw Failure(EXIT_INPUT, "the model could not be loaded", "run with -v to see why");
-    if (bundle && bundle->manifest.first("ui")) std::fprintf(stderr, "web page: %s\n", server.url().c_str());
+    if (has_page(bundle, composed)) std::fprintf(stderr, "web page: %s\n", server.url().c_str());
 
     Args args{title(bundle), "--server-base", server.url()};
     if (bundle) {

@@ -1,4 +1,4 @@
-// Checks every byte of the executable against its manifest. Start-up checks only what it is
+// Checks the program and every entry of the executable against its manifest. Start-up checks only what it is
 // about to run; this reads the gigabytes of weights as well, on every core.
 #include <algorithm>
 #include <atomic>

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,8 @@ from typing import Any
 import openai
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Cast, Run
+from tests.models import DEMO
 from tests.serving import Server, serving
 
 
@@ -123,9 +126,7 @@ def test_ctrl_c_ends_it_cleanly(hello: Path) -> None:
         assert running.process.wait(timeout=60) == 0
 
 
-def test_no_web_page_when_the_author_left_it_out(cast, run: Run) -> None:  # type: ignore[no-untyped-def]
-    from tests.models import DEMO
-
+def test_no_web_page_when_the_author_left_it_out(cast: Cast) -> None:
     with serving(cast(DEMO, ui=False)) as running:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(
@@ -191,3 +192,17 @@ def test_without_a_terminal_and_input_it_serves(hello: Path) -> None:
         assert json.load(urllib.request.urlopen(f"{running.url}/health", timeout=30)) == {
             "status": "ok"
         }
+
+
+def test_chat_with_an_api_key_is_refused_at_once(hello: Path, run: Run) -> None:
+    done = run(hello, "chat", "--api-key", "secret")
+    assert done.returncode == 2 and b"serve --api-key" in done.stderr
+
+
+def test_a_port_given_by_the_author_is_the_one_that_is_used(cast: Cast, run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(cast(DEMO, args=("--port", str(port))), "serve")
+    assert done.returncode == 3 and f"port {port} is in use".encode() in done.stderr

@@ -130,3 +130,13 @@ def shared_bytes(pid: int, exe: Path) -> int:
         elif inside and line.startswith(("Shared_Clean:", "Shared_Dirty:")):
             total += int(line.split()[1]) * 1024
     return total
+
+
+def test_ignored_child_signals_and_closed_descriptors_do_no_harm(hello: Path, run: Run) -> None:
+    """As some supervisors start programs: the best module is still tested and taken."""
+    normal = run(hello, *ARGS)
+    odd = run("sh", "-c", "trap '' CHLD; exec \"$@\" 2>&-", "sh", hello, *ARGS)
+    assert odd.returncode == 0
+    assert odd.stdout == normal.stdout != b""
+    told = run("sh", "-c", "trap '' CHLD; exec \"$@\"", "sh", hello, *ARGS)
+    assert told.stderr == b""

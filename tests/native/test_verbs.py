@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
+from ingot.engine.runtime import RuntimeImage
 from tests.conftest import Cast, Run
 from tests.models import DEMO, fixtures
 
@@ -173,9 +175,11 @@ def test_unknown_command_and_flag_are_usage_errors(hello: Path, run: Run) -> Non
         and b"unknown command 'sing'" in done.stderr
         and b"hint:" in done.stderr
     )
-    for verb in ("complete", "serve", "embed", "perplexity"):
-        done = run(hello, verb, "-p", "x", "--no-such-flag")
-        assert done.returncode == 2 and b"unknown option '--no-such-flag'" in done.stderr, verb
+    for words in (["-p", "x"], ["serve"], ["embed", "-p", "x"], ["perplexity"]):
+        done = run(hello, *words, "--no-such-flag")
+        assert done.returncode == 2 and b"unknown option '--no-such-flag'" in done.stderr, words
+        done = run(hello, *words, "--threads")
+        assert done.returncode == 2 and b"--threads needs a value" in done.stderr, words
 
 
 def test_another_model_that_is_none_is_an_input_error(
@@ -208,3 +212,29 @@ def test_several_loras_all_count(cast: Cast, run: Run, tmp_path: Path) -> None:
     twice = run(cast(DEMO, loras=(one, two)), *greedy)
     assert once.returncode == twice.returncode == 0, twice.stderr
     assert once.stdout != twice.stdout
+
+
+def test_extract_refuses_damaged_weights_and_leaves_nothing(
+    hello: Path, run: Run, tmp_path: Path
+) -> None:
+    entries = json.loads(run(hello, "info", "--json").stdout)["entries"]
+    entry = next(e for e in entries if e["role"] == "model")
+    copy = Path(shutil.copy(hello, tmp_path / "hello"))
+    with copy.open("r+b") as file:
+        file.seek(entry["offset"] + 5_000_000)
+        file.write(b"damaged")
+    done = run(copy, "extract", "-o", tmp_path / "out", entry["name"])
+    assert done.returncode == 5 and b"is damaged" in done.stderr
+    assert not (tmp_path / "out" / entry["name"]).exists()
+
+
+def test_help_of_a_bare_runtime_needs_no_model(runtime_image: RuntimeImage, run: Run) -> None:
+    assert b"--temp" in run(runtime_image.program, "help", "complete").stdout
+    done = run(runtime_image.program, "-p", "x")
+    assert done.returncode == 2 and b"-m MODEL.gguf" in done.stderr
+
+
+def test_a_full_standard_output_is_an_error(hello: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([hello, "info"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 3 and b"standard output" in done.stderr
