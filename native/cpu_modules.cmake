@@ -68,12 +68,3 @@ foreach (level ${INGOT_CPU_LEVELS})
     string(APPEND _table "INGOT_CPU_LEVEL(${level}, ${_score})\n")
 endforeach()
 file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/generated/cpu_levels.inc" CONTENT "${_table}")
-
-# A build folder outlives edits of the list above: what it no longer names must not be shipped.
-file(GLOB _built RELATIVE "${CMAKE_BINARY_DIR}/modules" "${CMAKE_BINARY_DIR}/modules/*.so")
-foreach (_module ${_built})
-    string(REGEX REPLACE "^ggml-cpu-(.*)\\.so$" "\\1" _level "${_module}")
-    if (NOT _level IN_LIST INGOT_CPU_LEVELS)
-        file(REMOVE "${CMAKE_BINARY_DIR}/modules/${_module}")
-    endif()
-endforeach()

@@ -1,7 +1,9 @@
-"""Starts an executable's server on a free loopback port and waits until it answers."""
+"""A running executable: its server on a free loopback port, and what it maps of its own file."""
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -67,3 +69,17 @@ def _wait(server: Server) -> None:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
     raise AssertionError("the server did not answer within 90 s")
+
+
+def mapped_bytes(pid: int, exe: Path) -> tuple[int, int]:
+    """Bytes of ``exe`` resident in a process (proc_pid_smaps): shared with others, and private."""
+    shared = private = 0
+    inside = False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
+            inside = line.endswith(os.fspath(exe))
+        elif inside and line.startswith("Shared"):
+            shared += int(line.split()[1]) * 1024
+        elif inside and line.startswith("Private"):
+            private += int(line.split()[1]) * 1024
+    return shared, private

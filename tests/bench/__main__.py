@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,7 @@ from tests.bench.measure import (
 )
 from tests.bench.peer import Peer, ensure_peer
 from tests.models import DEMO
-from tests.serving import serving
+from tests.serving import mapped_bytes, serving
 
 Command = list[str | os.PathLike[str]]
 THREADS = str(os.cpu_count() or 1)
@@ -212,7 +211,7 @@ def _speed_row(model: str, module: str, kind: str, pairs: list[tuple[float, floa
 def bench_memory(bench: Bench) -> list[Row]:
     with serving(bench.hello) as one, serving(bench.hello) as two:
         shared, private = zip(
-            *(_mapped(server.process.pid, bench.hello) for server in (one, two)), strict=True
+            *(mapped_bytes(server.process.pid, bench.hello) for server in (one, two)), strict=True
         )
     weights = DEMO.stat().st_size
     return [
@@ -224,20 +223,6 @@ def bench_memory(bench: Bench) -> list[Row]:
             "shared",
         )
     ]
-
-
-def _mapped(pid: int, exe: Path) -> tuple[int, int]:
-    """Bytes of ``exe`` resident in a process: shared with others, and private."""
-    shared = private = 0
-    inside = False
-    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
-            inside = line.endswith(str(exe))
-        elif inside and line.startswith("Shared"):
-            shared += int(line.split()[1]) * 1024
-        elif inside and line.startswith("Private"):
-            private += int(line.split()[1]) * 1024
-    return shared, private
 
 
 CASES: dict[str, Callable[[Bench], list[Row]]] = {

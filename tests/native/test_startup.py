@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.serving import serving
+from tests.serving import mapped_bytes, serving
 
 ARGS = ("-p", "x", "-n", "4", "--temp", "0")
 OPENED = re.compile(r'\b(?:open|openat|openat2|creat)\((?:AT_FDCWD, |\d+, )?"([^"]*)", ?([^)]*)\)')
@@ -117,19 +117,8 @@ def test_runs_in_a_root_with_only_libc(bare_root: Path, hello: Path, run: Run) -
 
 def test_two_processes_share_the_weights(hello: Path) -> None:
     with serving(hello) as one, serving(hello) as two:
-        shared = [shared_bytes(server.process.pid, hello) for server in (one, two)]
+        shared = [mapped_bytes(server.process.pid, hello)[0] for server in (one, two)]
     assert all(pages > 13_000_000 for pages in shared), shared  # of a GGUF of 13.7 MB
-
-
-def shared_bytes(pid: int, exe: Path) -> int:
-    """Bytes of the executable in this process that other processes have mapped as well."""
-    total, inside = 0, False
-    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
-            inside = line.endswith(os.fspath(exe))
-        elif inside and line.startswith(("Shared_Clean:", "Shared_Dirty:")):
-            total += int(line.split()[1]) * 1024
-    return total
 
 
 def test_ignored_child_signals_and_closed_descriptors_do_no_harm(hello: Path, run: Run) -> None:
