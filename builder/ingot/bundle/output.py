@@ -100,8 +100,15 @@ class OutputFile:
         os.close(self.fd)
 
     def commit(self) -> None:
-        """Flush to the disk and put the file under its name, replacing what is there."""
-        os.fsync(self.fd)
+        """Put the file under its name, replacing what is there.
+
+        What is replaced may be the only copy of the weights (``ingot repack``), so the new file
+        is on the disk first. A new file is left to the kernel to flush, as cp leaves it.
+        """
+        if os.path.lexists(self.path):
+            os.fsync(self.fd)
+        else:
+            os.close(os.dup(self.fd))  # Network file systems tell of a full disk when closing.
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if self._partial is None:

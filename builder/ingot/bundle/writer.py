@@ -1,5 +1,5 @@
 """Writing an executable: plan, then one pass that copies and hashes, then the small parts, then
-fsync and rename. What the bytes mean is format.py's business; where they lie, layout.py's.
+put under its name. What the bytes mean is format.py's business; where they lie, layout.py's.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def write_bundle(output: Path, contents: Contents, progress: Progress) -> Manife
     with progress.step(title) as step, OutputFile(output) as out:
         try:
             manifest = _fill(out.fd, output, plan, step)
-            step.update(1, 1, "flushing to the disk")
+            step.update(1, 1, "giving it its name")
             out.commit()
         except OSError as error:
             raise _explain(error, output, plan.layout.file_size) from error

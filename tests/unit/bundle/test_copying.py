@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingot.bundle import copying
+from ingot.bundle import copying, rawio
 from ingot.bundle.copying import Copier, Job
 from ingot.bundle.digest import combine_crcs
 from ingot.bundle.format import CHUNK
@@ -73,6 +73,31 @@ def test_it_works_as_well_where_the_kernel_cannot_copy(
         check_mix(source, tmp_path, parts)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 2 * CHUNK), st.integers(0, CHUNK), st.booleans()), max_size=6)
+)
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_large_regions_are_copied_in_bulk(
+    source: Path, tmp_path: Path, parts: list[tuple[int, int, bool]]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copying, "BULK_STEP", 100_000)
+        check_mix(source, tmp_path, parts)
+
+
+def test_a_bulk_copy_that_fails_half_way_goes_on_through_a_buffer(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(1000))
+    real = rawio.copy_in_kernel
+    monkeypatch.setattr(copying, "BULK_STEP", 100_000)
+    monkeypatch.setattr(copying, "copy_in_kernel", lambda *call: next(calls) < 3 and real(*call))
+    check_mix(source, tmp_path, [(7, CHUNK, False), (CHUNK, CHUNK, True)])
+    assert next(calls) > 3
+
+
 def refuse(*_arguments: int) -> int:
     raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
@@ -119,14 +144,14 @@ def test_a_source_that_changes_meanwhile_is_noticed(
 ) -> None:
     path = tmp_path / "s"
     path.write_bytes(bytes(1000))
-    real = copying._write_all
+    real = rawio.write_all
 
     def meddle(fd: int, data: memoryview, offset: int) -> None:
         path.write_bytes(b"y" * 1000)
         real(fd, data, offset)
 
-    monkeypatch.setattr(copying, "_copy_in_kernel", lambda *_: False)
-    monkeypatch.setattr(copying, "_write_all", meddle)
+    monkeypatch.setattr(copying, "copy_in_kernel", lambda *_: False)
+    monkeypatch.setattr(copying, "write_all", meddle)
     with pytest.raises(InputError) as caught:
         copy([Job("a", (FileRegion(path, 0, 1000),), 0)], tmp_path / "t")
     assert caught.value.code == "input-changed"
@@ -175,7 +200,7 @@ def test_cloned_blocks_are_hashed_and_not_written_again(
     content = os.urandom(CHUNK + 5000)
     source.write_bytes(b"12345678" + content)
     written: list[tuple[int, int]] = []
-    real = copying._write_all
+    real = rawio.write_all
 
     def clone(fd: int, request: int, argument: bytes) -> None:
         from_fd, from_offset, length, to_offset = struct.unpack("=qQQQ", argument)
@@ -188,8 +213,8 @@ def test_cloned_blocks_are_hashed_and_not_written_again(
         real(fd, data, offset)
 
     monkeypatch.setattr(fcntl, "ioctl", clone)
-    monkeypatch.setattr(copying, "_copy_in_kernel", lambda *_: False)
-    monkeypatch.setattr(copying, "_write_all", note)
+    monkeypatch.setattr(copying, "copy_in_kernel", lambda *_: False)
+    monkeypatch.setattr(copying, "write_all", note)
     region = FileRegion(source, 8, len(content))
     (digest,) = copy([Job("a", (region,), 65536 + 8, tree=True)], target)
     assert target.read_bytes()[65536 + 8 :] == content
