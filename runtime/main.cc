@@ -19,7 +19,7 @@ static const std::map<std::string, Verb> VERBS = {
     {"chat", verbs::chat},         {"serve", verbs::serve},   {"complete", verbs::complete}, {"embed", verbs::embed},
     {"bench", verbs::bench},       {"info", verbs::info},     {"perplexity", verbs::perplexity},
     {"tokenize", verbs::tokenize}, {"verify", verbs::verify}, {"extract", verbs::extract},
-    {"licenses", verbs::licenses}, {"version", verbs::version}, {"help", verbs::help}};
+    {"licenses", verbs::licenses}, {"version", verbs::version}, {"help", verbs::help},       {"kernels", verbs::kernels}};
 
 // Without a verb: a prompt completes it; a terminal chats; a pipe is completed; anything
 // else (a service, a double click) serves.

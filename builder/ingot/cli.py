@@ -16,6 +16,7 @@ from ingot import __version__
 VERBS: dict[str, str] = {
     "build": "Make one executable from a GGUF model.",
     "inspect": "Show what is inside an executable or a GGUF.",
+    "kernels": "Show what a model asks of a GPU: ops, types, head sizes.",
     "verify": "Check every byte of an executable against its manifest.",
     "extract": "Take files out of an executable.",
     "repack": "Put a new runtime or new options around the same weights.",

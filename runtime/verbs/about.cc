@@ -157,6 +157,7 @@ usage: %s [COMMAND] [engine options]
   info           what is inside   [--json]
   verify         check the program and every entry against the manifest   [--json]
   extract        take entries out: [-o FOLDER] [NAME ...]
+  kernels        what the model asks of a GPU: ops, tensor types, head sizes   [--json]
   licenses       licences of the model and of the software inside
   version, help
 

@@ -24,4 +24,7 @@ int help(const Bundle * bundle, Args user);
 int verify(const Bundle * bundle, Args user);
 int extract(const Bundle * bundle, Args user);
 
+// What a GPU module must offer for a model (kernels.cc).
+int kernels(const Bundle * bundle, Args user);
+
 }  // namespace ingot::verbs

@@ -21,6 +21,7 @@ from ingot.bundle.format import (
     name_problem,
 )
 from ingot.errors import IntegrityError
+from ingot.gguf.kernels import KernelSet
 
 MODEL, PROJECTOR, LORA, DRAFT = "model", "projector", "lora", "draft"
 HASHES, MODULE, LICENSE, UI = "hashes", "module", "license", "ui"
@@ -192,6 +193,11 @@ def _model(model: dict[str, Any]) -> dict[str, Any]:
             raise _invalid("has a tensor type without counts")
         _number(share, "count")
         _number(share, "bytes")
+    if model.get("kernels") is not None:
+        try:
+            KernelSet.from_json(model["kernels"])
+        except IntegrityError as error:
+            raise _invalid(f"is wrong: {error.message}") from error
     return model
 
 

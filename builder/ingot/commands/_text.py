@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingot.console import size
+from ingot.gguf.kernels import KernelSet
 
 
 def engine_line(engine: Mapping[str, Any]) -> str:
@@ -56,6 +57,24 @@ def type_lines(types: Mapping[str, Mapping[str, int]]) -> list[str]:
         bar = "#" * max(1, round(part * 30))
         rows.append((name, str(share["count"]), size(share["bytes"]), f"{part:.1%}", bar))
     return [f"  {line}" for line in table(rows, right=(1, 2, 3))] if rows else []
+
+
+def kernel_lines(kernels: KernelSet) -> list[str]:
+    """What a model asks of a GPU module."""
+    rows = [("ops", ", ".join(kernels.ops))]
+    rows += [(op, ", ".join(types)) for op, types in kernels.source_types.items()]
+    rows += [
+        (op, ", ".join(f"{source} to {to}" for source, to in pairs))
+        for op, pairs in kernels.copies.items()
+    ]
+    rows.append(("KV types", ", ".join("/".join(pair) for pair in kernels.kv_types)))
+    heads = (f"heads {k}/{v}, {queries} queries each" for k, v, queries in kernels.attention)
+    rows.append(("attention", "; ".join(heads)))
+    rows += [
+        (f"{name} weights", f"{share.count} tensors, {size(share.bytes)}")
+        for name, share in kernels.weights.items()
+    ]
+    return [f"  {line}" for line in table([(key, value or "-") for key, value in rows])]
 
 
 def printable(text: str) -> str:

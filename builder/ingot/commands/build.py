@@ -80,12 +80,15 @@ def command(
 def show(result: BuildResult, as_json: bool) -> None:
     """Print what was written."""
     manifest = result.manifest
+    for note in result.notes:
+        click.echo(f"note: {note}", err=True)
     if as_json:
         document = {
             "output": str(result.path),
             "size": manifest.file_size,
             "overhead": manifest.file_size - int(manifest.about.model["size"]),
             "seconds": round(result.seconds, 3),
+            "notes": list(result.notes),
             "manifest": manifest.to_json(),
         }
         print_json(document)

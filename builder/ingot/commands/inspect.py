@@ -9,10 +9,18 @@ import click
 from ingot.bundle.manifest import HASHES, MODULE, WEIGHTS, Entry, Manifest
 from ingot.bundle.reader import Bundle, is_bundle, open_bundle
 from ingot.commands import json_option, print_json
-from ingot.commands._text import engine_line, model_lines, printable, table, type_lines
+from ingot.commands._text import (
+    engine_line,
+    kernel_lines,
+    model_lines,
+    printable,
+    table,
+    type_lines,
+)
 from ingot.console import size
 from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights
+from ingot.gguf.kernels import KernelSet
 
 
 @click.command(short_help="Show what is inside an executable or a GGUF.")
@@ -65,6 +73,9 @@ def _bundle_lines(bundle: Bundle) -> list[str]:
         lines.append(printable(about.description))
     lines += ["", "Model", *model_lines(about.model)]
     lines += ["", "Tensor types", *type_lines(about.model["tensor_types"])]
+    if about.model.get("kernels") is not None:
+        kernels = KernelSet.from_json(about.model["kernels"])
+        lines += ["", "Kernel set", *kernel_lines(kernels)]
     rows = [
         ("engine", engine_line(about.engine)),
         ("runtime", f"{about.runtime_key[:16]}, program of {size(manifest.program_size)}"),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingot.bundle.inputs import Segment
-from ingot.bundle.manifest import LICENSE, WEIGHTS, Manifest
+from ingot.bundle.manifest import LICENSE, MODEL, WEIGHTS, Manifest
 from ingot.bundle.output import check_output
 from ingot.bundle.reader import Bundle, open_bundle
 from ingot.bundle.writer import Contents, Source, write_bundle
 from ingot.console import Progress
+from ingot.engine.kernels import ask_kernels, header_of
 from ingot.engine.runtime import RuntimeImage
+from ingot.errors import InputError
 from ingot.recipe.args import check_args
 from ingot.recipe.plan import (
     MODEL_LICENSE,
@@ -30,11 +33,15 @@ from ingot.recipe.plan import (
 
 @dataclass(frozen=True)
 class BuildResult:
-    """An executable that was written; ``seconds`` is what writing took."""
+    """An executable that was written; ``seconds`` is what writing took.
+
+    ``notes`` are for the user: what was left out, and why.
+    """
 
     path: Path
     manifest: Manifest
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ def build(
     Raises InputError, UsageError or IntegrityError; then there is no output, or the old one.
     """
     inputs = inputs or check(recipe, force=force)
-    return _write(recipe.output, plan(recipe, inputs, runtime), progress)
+    contents = plan(recipe, inputs, runtime)
+    return _write(recipe.output, contents, nullcontext(inputs.model.files[0]), runtime, progress)
 
 
 def repack(
@@ -92,7 +100,8 @@ def repack(
     with open_bundle(source) as bundle:
         in_place = output.exists() and output.samefile(source)
         check_output(output, (), force=force or in_place)
-        return _write(output, _contents(bundle, runtime, changes), progress)
+        header = header_of(bundle.region(bundle.manifest.with_role(MODEL)[0]))
+        return _write(output, _contents(bundle, runtime, changes), header, runtime, progress)
 
 
 def _contents(bundle: Bundle, runtime: RuntimeImage, changes: Changes) -> Contents:
@@ -124,7 +133,27 @@ def _kept_sources(bundle: Bundle) -> Sequence[Source]:
     return sources
 
 
-def _write(output: Path, contents: Contents, progress: Progress) -> BuildResult:
+def _write(
+    output: Path,
+    contents: Contents,
+    model: AbstractContextManager[Path],
+    runtime: RuntimeImage,
+    progress: Progress,
+) -> BuildResult:
+    """Write ``contents`` with the kernel set that ``runtime`` gives for ``model``.
+
+    A model without one is built all the same: only GPU modules are chosen by it.
+    """
     started = time.monotonic()
+    about = contents.about
+    facts = {key: value for key, value in about.model.items() if key != "kernels"}
+    notes: tuple[str, ...] = ()
+    try:
+        with model as path:
+            answer = ask_kernels(runtime, path, about.args, name=about.name)
+            facts["kernels"] = answer.to_json()
+    except InputError as error:
+        notes = (f"{error.message}; the manifest goes without",)
+    contents = replace(contents, about=replace(about, model=facts))
     manifest = write_bundle(output, contents, progress)
-    return BuildResult(output, manifest, time.monotonic() - started)
+    return BuildResult(output, manifest, time.monotonic() - started, notes)
