@@ -7,7 +7,7 @@
 
 namespace ingot {
 
-enum Exit { EXIT_DONE = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_INPUT = 3, EXIT_INTEGRITY = 5 };
+enum Exit { EXIT_DONE = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_INPUT = 3, EXIT_INTEGRITY = 5, EXIT_TOOLCHAIN = 6, EXIT_GPU = 7 };
 
 struct Failure : std::runtime_error {
     Failure(Exit code, const std::string & message, std::string hint = "")

@@ -7,6 +7,8 @@
 #include "args.h"
 #include "bundle.h"
 #include "error.h"
+#include "gpu/load.h"
+#include "gpu/recompile.h"
 #include "modules.h"
 #include "os.h"
 #include "verbs/verbs.h"
@@ -19,7 +21,7 @@ static const std::map<std::string, Verb> VERBS = {
     {"chat", verbs::chat},         {"serve", verbs::serve},   {"complete", verbs::complete}, {"embed", verbs::embed},
     {"bench", verbs::bench},       {"info", verbs::info},     {"perplexity", verbs::perplexity},
     {"tokenize", verbs::tokenize}, {"verify", verbs::verify}, {"extract", verbs::extract},
-    {"licenses", verbs::licenses}, {"version", verbs::version}, {"help", verbs::help},       {"kernels", verbs::kernels}};
+    {"licenses", verbs::licenses}, {"version", verbs::version}, {"help", verbs::help},       {"kernels", verbs::kernels}, {"recompile", verbs::recompile}, {"doctor", verbs::doctor}};
 
 // Without a verb: a prompt completes it; a terminal chats; a pipe is completed; anything
 // else (a service, a double click) serves.
@@ -51,16 +53,40 @@ static std::set<std::string> types_to_meet(const Bundle * bundle, const Args & u
     return types;
 }
 
+// --recompile beside another command: a server or a chat answers while the compiler works in a
+// process of its own, and the module serves the next start; anything else waits for it. What goes
+// wrong is told, and the command runs on what there is.
+static void recompile_first(const std::string & verb, const Args & user) {
+    const auto work = [&] {
+        try {
+            const auto set = gpu::kernel_set_for(own_bundle(), user);
+            if (!own_bundle() || !set) throw Failure(EXIT_INPUT, "this model's kernels are not known");
+            std::fprintf(stderr, "%s\n", gpu::recompile(*own_bundle(), *set, gpu::options()).line.c_str());
+        } catch (const Failure & failure) {
+            std::fprintf(stderr, "note: no GPU module was made: %s (%s)\n", failure.what(), failure.hint.c_str());
+        }
+    };
+    if (verb == "serve" || verb == "chat") os::in_background(work);
+    else work();
+}
+
+static bool names_verb_by_flag(const Args & user) { return has_flag(user, {"-p", "--prompt", "-f", "--file"}) || wants_help(user); }
+
 static int run(int argc, char ** argv) {
     // The bundle first: a damaged executable must say so, whatever it was asked for.
     const auto bundle = open_own_bundle(argc > 0 ? argv[0] : nullptr);
     set_own_bundle(bundle ? &*bundle : nullptr);
 
     Request request = parse_request(Args(argv + (argc > 0), argv + argc));
+    gpu::set_options(gpu::take_options(request.rest));
+    const bool recompile = gpu::options().recompile && request.verb != "recompile" && request.verb != "doctor";
+    if (recompile && request.verb.empty() && !names_verb_by_flag(request.rest)) request.verb = "recompile";
     if (request.verb.empty()) request.verb = implied_verb(request.rest);
     announce_cpu_choice(wants_log(request.rest));
     if (COMPUTING.count(request.verb) && !wants_help(request.rest)) {
+        if (recompile) recompile_first(request.verb, request.rest);
         begin_cpu_choice(types_to_meet(own_bundle(), request.rest));
+        gpu::load_module(own_bundle(), request.rest, gpu::options());
     }
     return VERBS.at(request.verb)(own_bundle(), request.rest);
 }

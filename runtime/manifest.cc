@@ -57,6 +57,7 @@ static Entry parse_entry(const json & from, uint64_t file_size) {
     entry.stored = from.at("stored").get<uint64_t>();
     entry.crc32  = from.at("crc32").get<uint32_t>();
     entry.sha256 = from.value("sha256", "");
+    entry.gpu    = from.value("gpu", json());
     if (const auto tree = from.find("tree"); tree != from.end() && tree->is_object()) {
         entry.chunk  = tree->at("chunk").get<uint64_t>();
         entry.leaves = tree->at("leaves").get<std::string>();

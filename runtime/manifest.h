@@ -25,6 +25,7 @@ struct Entry {
     std::string sha256;      // of the uncompressed bytes; empty for weights
     uint64_t    chunk = 0;   // weights: bytes per leaf of the hash tree
     std::string leaves;      // weights: the entry that holds the leaves
+    nlohmann::json gpu;      // GPU modules: what they were compiled for (docs/reference/format.md), else null
 };
 
 struct Manifest {

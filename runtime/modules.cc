@@ -133,5 +133,5 @@ ggml_backend_reg_t ingot_cpu_reg(void) {
     return reg;
 }
 
-// GPU modules will be loaded here; on the CPU the registry has all it needs.
+// GPU modules were loaded by main() (gpu/load.h) before the engine asks; the registry has all it needs.
 void ingot_load_backends(void) { ggml_backend_reg_count(); }

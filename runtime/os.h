@@ -70,6 +70,9 @@ class Trial {
     std::string failed_to_start_;
 };
 
+// Runs `work` in a child process beside this one, which does not wait for it.
+void in_background(const std::function<void()> & work);
+
 bool is_terminal(FILE * stream);
 bool is_pipe_or_file(FILE * stream);
 unsigned cpu_count();

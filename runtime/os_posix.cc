@@ -207,6 +207,20 @@ bool Trial::passed(std::string & why) {
     return false;
 }
 
+void in_background(const std::function<void()> & work) {
+    std::fflush(nullptr);
+    // Twice, so that the grandchild is nobody's to wait for.
+    const pid_t child = fork();
+    if (child == 0) {
+        if (fork() == 0) {
+            work();
+            std::fflush(nullptr);
+        }
+        _exit(0);
+    }
+    if (child > 0) while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+}
+
 bool is_terminal(FILE * stream) { return isatty(fileno(stream)) == 1; }
 
 bool is_pipe_or_file(FILE * stream) {

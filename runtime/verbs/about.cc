@@ -159,13 +159,17 @@ usage: %s [COMMAND] [engine options]
   extract        take entries out: [-o FOLDER] [NAME ...]
   kernels        what the model asks of a GPU: ops, tensor types, head sizes   [--json]
   licenses       licences of the model and of the software inside
+  recompile      make this model's GPU module on this machine, once; also --recompile --iq
+  doctor         GPUs, modules, and why which is used   [--json]
   version, help
 
+GPU: --gpu auto|nvidia|none, --require-gpu, --nocompile, --cache-dir FOLDER.
 -p TEXT alone completes; --server, --chat and --cli work as in llamafile.
 Engine options are llama.cpp's: -c N (context), -n N (tokens), -t N (threads), -ngl N
 (layers on a GPU), --temp T, --seed S, --api-key KEY, -m OTHER.gguf (another model), -v (log).
 All of them: %s help COMMAND, for chat, serve, complete, embed, bench and perplexity.
-Exit codes: 0 done, 1 the answer is no, 2 usage, 3 input, 5 damaged file, 130 interrupted.
+Exit codes: 0 done, 1 the answer is no, 2 usage, 3 input, 5 damaged file,
+6 compiler, 7 GPU, 130 interrupted.
 )", me.c_str(), me.c_str());
     return EXIT_DONE;
 }

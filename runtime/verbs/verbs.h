@@ -24,6 +24,10 @@ int help(const Bundle * bundle, Args user);
 int verify(const Bundle * bundle, Args user);
 int extract(const Bundle * bundle, Args user);
 
+// GPU modules (recompile.cc, doctor.cc).
+int recompile(const Bundle * bundle, Args user);
+int doctor(const Bundle * bundle, Args user);
+
 // What a GPU module must offer for a model (kernels.cc).
 int kernels(const Bundle * bundle, Args user);
 

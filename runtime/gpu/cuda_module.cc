@@ -1,0 +1,281 @@
+#include "cuda_module.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "../error.h"
+#include "../process.h"
+#include "../sha256.h"
+#include "ggml-backend-impl.h"
+
+namespace ingot::gpu {
+
+namespace fs = std::filesystem;
+using Strings = std::vector<std::string>;
+
+// Raised when what a module exports, or how it is loaded, changes.
+static constexpr int MODULE_ABI = 1;
+
+static std::string digest(const std::string & text) { return sha256_hex(text.data(), text.size()); }
+
+static std::string read_file(const fs::path & path) {
+    std::ifstream stream(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+static void write_file(const fs::path & path, const std::string & text) {
+    std::ofstream stream(path, std::ios::binary);
+    stream << text;
+    stream.close();
+    if (!stream) throw Failure(EXIT_INPUT, path.string() + ": cannot be written: is the disk full?", "choose another place with --cache-dir");
+}
+
+// Of every file below `folder`, names and contents.
+static std::string folder_digest(const std::string & folder) {
+    Strings lines;
+    for (const auto & entry : fs::recursive_directory_iterator(folder)) {
+        if (!entry.is_regular_file()) continue;
+        lines.push_back(digest(read_file(entry.path())) + " " + fs::relative(entry.path(), folder).generic_string() + "\n");
+    }
+    std::sort(lines.begin(), lines.end());
+    std::string all;
+    for (const auto & line : lines) all += line;
+    return digest(all);
+}
+
+static bool at_least(const std::string & version, int major, int minor) {
+    int a = 0, b = 0;
+    std::sscanf(version.c_str(), "%d.%d", &a, &b);
+    return a > major || (a == major && b >= minor);
+}
+
+// Blackwell's FP4 instructions are in the architecture's own variant only, as upstream builds it.
+static std::string architecture(int capability) {
+    return std::to_string(capability) + (capability >= 120 && capability < 130 ? "a" : "");
+}
+
+static Strings target_flags(const ModuleRequest & request) {
+    Strings flags;
+    for (int capability : request.capabilities) {
+        const std::string name = architecture(capability);
+        flags.insert(flags.end(), {"-gencode", "arch=compute_" + name + ",code=sm_" + name});
+    }
+    if (request.ptx) {
+        const std::string name = std::to_string(request.capabilities.back());
+        flags.insert(flags.end(), {"-gencode", "arch=compute_" + name + ",code=compute_" + name});
+    }
+    return flags;
+}
+
+static Strings compile_flags(const ModuleRequest & request, const UnitPlan & plan) {
+    Strings flags = {"-std=c++17", "-O3", "-use_fast_math", "-extended-lambda", "-Xcompiler", "-fPIC,-fvisibility=hidden", "-w",
+                     "-DNDEBUG", "-DGGML_CUDA_USE_GRAPHS", "-DGGML_SHARED", "-DGGML_BACKEND_SHARED"};
+    if (at_least(request.toolkit.version, 12, 8)) flags.push_back("-compress-mode=size");
+    for (const auto & flag : target_flags(request)) flags.push_back(flag);
+    for (const auto & define : plan.defines) flags.push_back("-D" + define);
+    return flags;
+}
+
+static std::string join(const Strings & words) {
+    std::string text;
+    for (const auto & word : words) text += word + "\n";
+    return text;
+}
+
+static std::string toolchain_identity(const ModuleRequest & request) {
+    return request.toolkit.version + "\n" + request.toolkit.host_version + "\n" + std::to_string(MODULE_ABI) + "\n" +
+           std::to_string(GGML_BACKEND_API_VERSION) + "\n";
+}
+
+// What every unit's object depends on besides its own text.
+struct Common {
+    UnitPlan    plan;
+    Strings     flags;
+    std::string identity;
+
+    explicit Common(const ModuleRequest & request)
+        : plan(plan_units(request.set, request.capabilities.front())),
+          flags(compile_flags(request, plan)),
+          identity(digest(folder_digest(request.sources) + toolchain_identity(request) + join(flags))) {}
+};
+
+static std::string key_of(const Common & common) {
+    std::string text = common.identity + common.plan.header;
+    for (const auto & unit : common.plan.units) text += unit.name + "\n" + unit.source;
+    return digest(text);
+}
+
+std::string module_key(const ModuleRequest & request) { return key_of(Common(request)); }
+
+// The first line that names an error, for the one line that the user sees.
+static std::string first_error(const fs::path & log) {
+    std::istringstream lines(read_file(log));
+    std::string line, last;
+    while (std::getline(lines, line)) {
+        if (line.find("error") != std::string::npos || line.find("fatal") != std::string::npos) return line;
+        if (!line.empty()) last = line;
+    }
+    return last.empty() ? "it printed nothing" : last;
+}
+
+[[noreturn]] static void fail(const std::string & what, const Ended & how, const fs::path & log) {
+    if (how.status == 127) throw Failure(EXIT_TOOLCHAIN, what + " could not be started");
+    if (how.status > 128) throw Failure(EXIT_TOOLCHAIN, what + " was ended by signal " + std::to_string(how.status - 128), "see " + log.string());
+    throw Failure(EXIT_TOOLCHAIN, what + " failed: " + first_error(log), "see " + log.string());
+}
+
+// A compilation of one module in a scratch folder.
+class Build {
+  public:
+    Build(const ModuleRequest & request, const Progress & progress)
+        : request_(request), progress_(progress), common_(request), units_(fs::path(request.scratch) / "units") {
+        fs::create_directories(units_);
+        write_file(units_ / "ingot_kernels.h", common_.plan.header);
+        for (const auto & unit : common_.plan.units) write_file(units_ / (base(unit) + ".cu"), unit.source);
+    }
+
+    Module make() {
+        const auto start = std::chrono::steady_clock::now();
+        module_.key      = key_of(common_);
+        module_.units    = common_.plan.units.size();
+        module_.left_out = common_.plan.left_out;
+        compile();
+        write_stubs();
+        link();
+        module_.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        return module_;
+    }
+
+  private:
+    // Not the plain name: the unit would include itself instead of upstream's file.
+    static std::string base(const Unit & unit) { return "unit-" + unit.name; }
+    fs::path object(const Unit & unit) const { return units_ / (base(unit) + ".o"); }
+
+    std::string object_key(const Unit & unit) const {
+        const std::string header = unit.name == "entry" ? common_.plan.header : "";
+        return digest(common_.identity + unit.name + "\n" + unit.source + header);
+    }
+
+    Command compilation(const Unit & unit) const {
+        Strings arguments = {request_.toolkit.nvcc};
+        arguments.insert(arguments.end(), common_.flags.begin(), common_.flags.end());
+        const std::string & from = request_.sources;
+        for (const std::string & folder : {from + "/ingot/include", from + "/ingot", from + "/ggml/src/ggml-cuda", from + "/ggml/src",
+                                           from + "/ggml/include", units_.string()}) {
+            arguments.push_back("-I" + folder);
+        }
+        arguments.insert(arguments.end(), {"-ccbin", request_.toolkit.host_compiler, "-c", base(unit) + ".cu", "-o", base(unit) + ".o"});
+        return {arguments, units_.string(), log(unit.name).string()};
+    }
+
+    fs::path log(const std::string & name) const { return units_ / (name + ".log"); }
+
+    void compile() {
+        std::vector<Command> commands;
+        std::vector<const Unit *> waiting;
+        size_t done = 0;
+        for (const auto & unit : common_.plan.units) {
+            if (request_.take_object && request_.take_object(object_key(unit), object(unit).string())) {
+                ++done;
+                continue;
+            }
+            commands.push_back(compilation(unit));
+            waiting.push_back(&unit);
+        }
+        module_.compiled = waiting.size();
+        progress_(done, module_.units, "");
+        const Unit * failed = nullptr;
+        Ended how;
+        run_all(commands, request_.jobs, [&](size_t index, const Ended & ended) {
+            module_.cpu_seconds += ended.cpu_seconds;
+            if (ended.status != 0) {
+                if (!failed) failed = waiting[index], how = ended;
+                return false;
+            }
+            const Unit & unit = *waiting[index];
+            if (request_.keep_object) request_.keep_object(object_key(unit), object(unit).string());
+            progress_(++done, module_.units, unit.name);
+            return true;
+        });
+        if (failed) fail("nvcc, compiling " + failed->name + ",", how, log(failed->name));
+    }
+
+    // Which symbols of the backend a unit needs and which it has, by nm.
+    struct Symbols {
+        std::set<std::string> defined, needed;
+    };
+
+    Symbols symbols(const Unit & unit) const {
+        Symbols found;
+        std::istringstream lines(output_of({"nm", "-P", object(unit).string()}));
+        std::string name, kind, rest;
+        while (lines >> name >> kind && std::getline(lines, rest)) {
+            const bool ours = name.find("ggml_cuda_") != std::string::npos || name.find("ggml_backend_cuda_context") != std::string::npos;
+            if (name.compare(0, 2, "_Z") != 0 || !ours) continue;
+            if (kind == "U") found.needed.insert(name);
+            else if (kind != "t" && kind != "b" && kind != "d" && kind != "r") found.defined.insert(name);
+        }
+        return found;
+    }
+
+    void write_stubs() {
+        std::set<std::string> defined, missing;
+        std::map<std::string, std::set<std::string>> needed;
+        for (const auto & unit : common_.plan.units) {
+            const Symbols found = symbols(unit);
+            defined.insert(found.defined.begin(), found.defined.end());
+            needed[unit.name] = found.needed;
+        }
+        if (defined.empty()) throw Failure(EXIT_TOOLCHAIN, "nm, which comes with the host compiler, is missing", "install binutils");
+        for (const auto & [unit, names] : needed) {
+            for (const auto & name : names) {
+                if (!defined.count(name)) missing.insert(name), module_.stubs[unit].insert(name);
+            }
+        }
+        write_file(units_ / "stubs.cc", stub_source(missing));
+        const Ended how = run({{request_.toolkit.host_compiler, "-O2", "-fPIC", "-c", "stubs.cc", "-o", "stubs.o"}, units_.string(), log("stubs").string()});
+        if (how.status != 0) fail("the host compiler, compiling stubs,", how, log("stubs"));
+    }
+
+    // A question whether kernels can be used is answered with no; a call that entry.cu should have
+    // made impossible ends the program with the name of what is missing.
+    static std::string stub_source(const std::set<std::string> & names) {
+        std::string text = "extern \"C\" void ggml_abort(const char *, int, const char *, ...);\n";
+        size_t number = 0;
+        for (const auto & name : names) {
+            const bool question = name.find("should_use") != std::string::npos || name.find("_supported") != std::string::npos ||
+                                  name.find("pipeline_init") != std::string::npos;
+            const std::string function = "ingot_stub_" + std::to_string(number++);
+            text += "extern \"C\" __attribute__((visibility(\"hidden\"))) long " + function + "(void) __asm__(\"" + name + "\");\n" +
+                    "extern \"C\" long " + function + "(void) { " +
+                    (question ? "" : "ggml_abort(\"" + name + "\", 0, \"this kernel was left out of the module\"); ") + "return 0; }\n";
+        }
+        return text;
+    }
+
+    void link() {
+        module_.path = (fs::path(request_.scratch) / "ggml-cuda.so").string();
+        Strings arguments = {request_.toolkit.nvcc, "-shared", "-cudart", "static", "-ccbin", request_.toolkit.host_compiler, "-Xcompiler",
+                             "-static-libstdc++,-static-libgcc", "-Xlinker", "-Bsymbolic,--exclude-libs=ALL,-z,nodelete,-z,relro,-s"};
+        for (const auto & flag : target_flags(request_)) arguments.push_back(flag);
+        arguments.insert(arguments.end(), {"-o", module_.path});
+        for (const auto & unit : common_.plan.units) arguments.push_back(base(unit) + ".o");
+        arguments.push_back("stubs.o");
+        const Ended how = run({arguments, units_.string(), log("link").string()});
+        module_.cpu_seconds += how.cpu_seconds;
+        if (how.status != 0) fail("linking the module", how, log("link"));
+    }
+
+    const ModuleRequest & request_;
+    const Progress &      progress_;
+    const Common          common_;
+    const fs::path        units_;
+    Module                module_;
+};
+
+Module make_module(const ModuleRequest & request, const Progress & progress) { return Build(request, progress).make(); }
+
+}  // namespace ingot::gpu

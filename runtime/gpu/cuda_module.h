@@ -1,0 +1,50 @@
+// Makes a CUDA module for a kernel set: plans its units, compiles them in parallel with objects
+// cached by content, writes stubs for what was left out, links.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cuda_units.h"
+#include "toolkit.h"
+
+namespace ingot::gpu {
+
+struct ModuleRequest {
+    KernelSet        set;
+    std::vector<int> capabilities;  // compute capabilities times ten, ascending; a cubin for each
+    bool             ptx = false;   // and PTX of the highest, for newer GPUs
+    std::string      sources;       // folder with ggml/include, ggml/src, ingot (docs/reference/format.md)
+    std::string      scratch;       // private folder to work in
+    unsigned         jobs = 1;
+    Toolkit          toolkit;
+    // Objects by key: puts a kept one at a path and says whether it had it; keeps the one at a path.
+    std::function<bool(const std::string & key, const std::string & path)> take_object;
+    std::function<void(const std::string & key, const std::string & path)> keep_object;
+};
+
+struct Module {
+    std::string path;  // in the scratch folder
+    std::string key;
+    size_t      units = 0, compiled = 0;  // `compiled`: not found among the objects
+    double      cpu_seconds = 0, wall_seconds = 0;
+    // Unit -> what it calls that is not in the module. Only units that choose among kernels may
+    // have any: ggml-cuda, fattn, mmq and their like.
+    std::map<std::string, std::set<std::string>> stubs;
+    std::vector<std::string> left_out;  // ops of the set without kernels
+};
+
+// Number of units done, of all, and the name of the one that ended.
+using Progress = std::function<void(size_t done, size_t total, const std::string & name)>;
+
+// Covers everything that the module depends on, apart from the driver that will load it. 64
+// lowercase hexadecimal characters.
+std::string module_key(const ModuleRequest & request);
+
+// Throws Failure(EXIT_TOOLCHAIN): what failed, its first error, and where the log is.
+Module make_module(const ModuleRequest & request, const Progress & progress);
+
+}  // namespace ingot::gpu

@@ -1,0 +1,26 @@
+// The NVIDIA GPUs of this machine, asked of the driver in a child process, so that a broken
+// driver's crash or hang stays there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace ingot::gpu {
+
+struct Device {
+    std::string name;
+    int         capability = 0;  // compute capability times ten: 90 for 9.0
+    uint64_t    memory = 0;      // bytes
+};
+
+struct Probe {
+    std::vector<Device> devices;
+    int                 driver = 0;  // CUDA version the driver speaks: 13000 for 13.0; 0 without one
+    std::string         why;         // no devices: the reason
+};
+
+// Asked once; later calls return the same.
+const Probe & nvidia_devices();
+
+}  // namespace ingot::gpu

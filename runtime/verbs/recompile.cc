@@ -1,0 +1,114 @@
+// Makes a GPU module: on the machine where it will run (--recompile), or for the builder
+// (--output), which names sources, architectures and model.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "../error.h"
+#include "../gpu/load.h"
+#include "../gpu/recompile.h"
+#include "../os.h"
+#include "verbs.h"
+
+namespace ingot::verbs {
+
+static std::string one(Args & user, const char * name) {
+    const Args values = take_values(user, {name});
+    return values.empty() ? "" : values.back();
+}
+
+static KernelSet wanted_set(const Bundle * bundle, const Args & user) {
+    const auto set = gpu::kernel_set_for(bundle, user);
+    if (!set) throw Failure(EXIT_INPUT, "the engine cannot say which kernels this model needs", "the command 'kernels' tells why");
+    return *set;
+}
+
+static int number(const std::string & text, const char * what, int low, int high) {
+    char * end = nullptr;
+    const long value = std::strtol(text.c_str(), &end, 10);
+    if (text.empty() || *end || value < low || value > high) throw Failure(EXIT_USAGE, std::string(what) + " " + text + ": not a number that can be");
+    return (int) value;
+}
+
+// A folder that is removed at the end.
+struct Workplace {
+    std::filesystem::path path;
+    Workplace() {
+        std::string name = (std::filesystem::temp_directory_path() / "ingot-XXXXXX").string();
+        if (!mkdtemp(name.data())) throw Failure(EXIT_INPUT, name + ": cannot be made", "set TMPDIR to a folder that can be written to");
+        path = name;
+    }
+    ~Workplace() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+};
+
+// The builder's objects, kept between its builds.
+static void use_objects(gpu::ModuleRequest & request, const ModuleCache & cache) {
+    request.take_object = [&cache](const std::string & key, const std::string & path) {
+        std::string why;
+        const auto object = cache.object(key, why);
+        return object && object->write_to(path, why);
+    };
+    request.keep_object = [&cache](const std::string & key, const std::string & path) {
+        std::string why;
+        if (const auto object = os::SealedFile::copy(path, why)) cache.store_object(key, *object, why);
+    };
+}
+
+static gpu::ModuleRequest request_of(const Bundle * bundle, Args & user) {
+    gpu::ModuleRequest request;
+    request.sources = one(user, "--sources");
+    request.ptx     = take_flag(user, {"--ptx"});
+    const std::string jobs = one(user, "--jobs");
+    request.jobs = jobs.empty() ? os::cpu_count() : (unsigned) number(jobs, "--jobs", 1, 1024);
+    for (const auto & text : take_values(user, {"--arch"})) request.capabilities.push_back(number(text, "--arch", 50, 999));
+    std::sort(request.capabilities.begin(), request.capabilities.end());
+    if (request.capabilities.empty() || request.sources.empty()) throw Failure(EXIT_USAGE, "--output needs --sources FOLDER and --arch NUMBER");
+    request.set = wanted_set(bundle, user);
+    return request;
+}
+
+static void print_module(const gpu::Module & module, const gpu::ModuleRequest & request, const std::string & output) {
+    nlohmann::json archs = nlohmann::json::array(), stubs = nlohmann::json::object();
+    for (int capability : request.capabilities) archs.push_back(std::to_string(capability));
+    for (const auto & [unit, names] : module.stubs) stubs[unit] = names.size();
+    const nlohmann::json document = {
+        {"module", output}, {"bytes", std::filesystem::file_size(output)}, {"archs", archs}, {"ptx", request.ptx}, {"key", module.key},
+        {"cpu_seconds", module.cpu_seconds}, {"wall_seconds", module.wall_seconds}, {"units", module.units},
+        {"compiled", module.compiled}, {"stubs", stubs}, {"left_out", module.left_out}, {"nvcc", request.toolkit.version},
+        {"host_compiler", request.toolkit.host_version}};
+    std::puts(document.dump().c_str());
+}
+
+static int for_builder(const Bundle * bundle, Args user, const std::string & output) {
+    take_flag(user, {"--json"});
+    const std::string objects = one(user, "--object-cache");
+    gpu::ModuleRequest request = request_of(bundle, user);
+    const Workplace work;
+    request.scratch = work.path.string();
+    request.toolkit = gpu::find_toolkit(gpu::options().nvcc, gpu::options().host_compiler, std::to_string(request.capabilities.back()), request.scratch);
+    std::string why;
+    const ModuleCache cache = ModuleCache::open(objects, ModuleCache::Access::write, why);
+    if (!objects.empty()) use_objects(request, cache);
+    const gpu::Module module = gpu::make_module(request, [](size_t done, size_t total, const std::string & name) {
+        if (!name.empty()) std::fprintf(stderr, "[%zu/%zu] %s\n", done, total, name.c_str());
+    });
+    std::filesystem::copy_file(module.path, output, std::filesystem::copy_options::overwrite_existing);
+    print_module(module, request, output);
+    return EXIT_DONE;
+}
+
+int recompile(const Bundle * bundle, Args user) {
+    const std::string output = one(user, "--output");
+    if (!output.empty()) return for_builder(bundle, user, output);
+    if (gpu::options().nocompile) throw Failure(EXIT_USAGE, "--nocompile forbids it");
+    if (!bundle) throw Failure(EXIT_USAGE, "the bare runtime carries no sources to compile", "use an executable: 'ingot build'");
+    const gpu::Outcome outcome = gpu::recompile(*bundle, wanted_set(bundle, user), gpu::options());
+    std::printf("%s\n", outcome.line.c_str());
+    return EXIT_DONE;
+}
+
+}  // namespace ingot::verbs
