@@ -52,10 +52,11 @@ static std::string path_in(const json & document, std::initializer_list<const ch
 static void print_entries(const Manifest & manifest) {
     std::printf("\n%-44s %-10s %12s\n", "entry", "role", "size");
     for (const auto & entry : manifest.entries) {
-        if (entry.role == "ui" || entry.role == "license" || entry.role == "hashes") continue;
+        const auto & role = entry.role;
+        if (role == "ui" || role == "license" || role == "source" || role == "hashes") continue;
         std::printf("%-44s %-10s %12s\n", entry.name.c_str(), entry.role.c_str(), human_size(entry.size).c_str());
     }
-    for (const char * role : {"license", "ui"}) {
+    for (const char * role : {"license", "ui", "source"}) {
         uint64_t bytes = 0;
         const auto entries = manifest.all(role);
         for (const auto * entry : entries) bytes += entry->stored;

@@ -24,9 +24,10 @@ from ingot.errors import IntegrityError
 from ingot.gguf.kernels import KernelSet
 
 MODEL, PROJECTOR, LORA, DRAFT = "model", "projector", "lora", "draft"
-HASHES, MODULE, LICENSE, UI = "hashes", "module", "license", "ui"
+HASHES, MODULE, LICENSE, UI, SOURCE = "hashes", "module", "license", "ui", "source"
 WEIGHTS = (MODEL, PROJECTOR, LORA, DRAFT)
-ROLES = (*WEIGHTS, HASHES, MODULE, LICENSE, UI)
+ROLES = (*WEIGHTS, HASHES, MODULE, LICENSE, UI, SOURCE)
+DEFLATABLE = (LICENSE, UI, SOURCE)
 
 _HEX = frozenset("0123456789abcdef")
 _LIMIT = 1 << 63
@@ -226,7 +227,7 @@ def _entry(item: Any) -> Entry:
         raise _invalid(f"has an entry whose name {name!r} {problem or 'is taken'}")
     if role not in ROLES:
         raise _invalid(f"gives {name!r} the unknown role {role!r}")
-    if method not in (STORED, DEFLATED) or (role in (*WEIGHTS, HASHES, MODULE) and method):
+    if method not in (STORED, DEFLATED) or (role not in DEFLATABLE and method):
         raise _invalid(f"gives {name!r} the method {method}")
     size, stored = _number(item, "size"), _number(item, "stored")
     if method == STORED and size != stored:

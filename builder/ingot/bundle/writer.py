@@ -18,10 +18,9 @@ from ingot.bundle.format import STORED, name_problem, tail
 from ingot.bundle.inputs import FileRegion, Segment, total_size
 from ingot.bundle.layout import Item, Layout, alignment_of, plan_layout
 from ingot.bundle.manifest import (
+    DEFLATABLE,
     HASHES,
-    LICENSE,
     MODULE,
-    UI,
     WEIGHTS,
     Description,
     Entry,
@@ -101,7 +100,7 @@ def _plan(contents: Contents) -> _Plan:
         problem = name_problem(source.name)
         if problem:
             raise InputError(f"the entry name {source.name!r} {problem}", code="entry-name")
-    small = [source for source in sources if source.role in (LICENSE, UI)]
+    small = [source for source in sources if source.role in DEFLATABLE]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(lambda source: pack(source.segments), small)
         packed = {source.name: done for source, done in zip(small, results, strict=True)}
@@ -123,10 +122,11 @@ def _ordered(sources: Sequence[Source]) -> tuple[Source, ...]:
         for s in weights
     ]
     rest = [
-        sorted((s for s in sources if s.role == role), key=_by_name)
-        for role in (MODULE, LICENSE, UI)
+        source
+        for role in (MODULE, *DEFLATABLE)
+        for source in sorted((s for s in sources if s.role == role), key=_by_name)
     ]
-    return (*weights, *sorted(hashes, key=_by_name), *rest[0], *rest[1], *rest[2])
+    return (*weights, *sorted(hashes, key=_by_name), *rest)
 
 
 def _by_name(source: Source) -> str:

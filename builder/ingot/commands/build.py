@@ -39,6 +39,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--draft", type=_FILE, help="Small model for speculative decoding.")
 @click.option("--license", "license_", type=_FILE, help="The model's licence text.")
 @click.option("--no-ui", is_flag=True, help="Leave out the web page.")
+@click.option("--no-sources", is_flag=True, help="Leave out what GPU modules are compiled from.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @json_option
 def command(
@@ -52,6 +53,7 @@ def command(
     draft: Path | None,
     license_: Path | None,
     no_ui: bool,
+    no_sources: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -70,6 +72,7 @@ def command(
         draft=draft,
         license=license_,
         ui=not no_ui,
+        sources=not no_sources,
     )
     inputs = check(recipe, force=force)
     progress = Console()

@@ -91,12 +91,12 @@ def _bundle_lines(bundle: Bundle) -> list[str]:
 
 
 def _entry_lines(manifest: Manifest) -> list[str]:
-    """Weights, modules and hashes one by one; licences and the page's files as sums."""
+    """Weights, modules and hashes one by one; licences, the page and sources as sums."""
     rows = [("name", "role", "size", "in file", "sha256")]
     for entry in manifest.with_role(*WEIGHTS, MODULE, HASHES):
         digest = _digest(manifest, entry)
         rows.append((entry.name, entry.role, f"{entry.size:,}", f"{entry.stored:,}", digest[:16]))
-    for role, what in (("license", "licenses/"), ("ui", "ui/")):
+    for role, what in (("license", "licenses/"), ("ui", "ui/"), ("source", "sources/")):
         group = manifest.with_role(role)
         if group:
             sizes = (sum(e.size for e in group), sum(e.stored for e in group))

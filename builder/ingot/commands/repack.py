@@ -43,6 +43,11 @@ from ingot.recipe.build import Changes, repack
     help="Other default arguments, instead of those it has. '' for none. Repeatable.",
 )
 @click.option("--ui/--no-ui", default=None, help="With or without the web page; default: as it is.")
+@click.option(
+    "--sources/--no-sources",
+    default=None,
+    help="With or without what GPU modules are compiled from; default: as it is.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @json_option
 def command(
@@ -53,11 +58,12 @@ def command(
     description: str | None,
     args: tuple[str, ...],
     ui: bool | None,
+    sources: bool | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Put a new runtime or new options around the weights of the executable FILE."""
-    changes = Changes(name, description, split_args(args) if args else None, ui)
+    changes = Changes(name, description, split_args(args) if args else None, ui, sources)
     with open_bundle(file):
         pass  # Say what is wrong with it before minutes go into a runtime.
     progress = Console()

@@ -1,4 +1,5 @@
-"""The runtime image: the compiled program, its CPU modules, the web page, the licences.
+"""The runtime image: the compiled program, its CPU modules, the web page, the licences, and the
+sources of GPU modules.
 
 It is built once per key (engine, our native sources, toolchain, target) and then found in the
 cache. An image becomes visible by one rename, complete; ``runtime.json`` inside is its record.
@@ -18,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from ingot import process
 from ingot.console import Progress
 from ingot.engine.fetch import engine_source
+from ingot.engine.gpusources import collect_sources
 from ingot.engine.nativelicenses import collect
 from ingot.engine.pin import DEFAULT_TARGET, Sources, load_sources, tree_hash
 from ingot.engine.webui import LICENSES, ensure_webui
@@ -29,14 +31,16 @@ from ingot.toolchain.packages import Target
 RECORD = "runtime.json"
 RECORD_FORMAT = 1
 _RECORD_LIMIT = 1 << 20
-_RECIPE = "1"  # raise it when this file changes what an image holds
+_RECIPE = "2"  # raise it when this file changes what an image holds
 _TARGETS = ("ingot-runtime", "ingot-modules")
 _BUILD_TYPE = "Release"
+_GROUPS = ("modules", "ui", "licenses", "sources")
 
 
 @dataclass(frozen=True)
 class RuntimeImage:
-    """A complete image. Names in ``ui`` and ``licenses`` are relative, with forward slashes.
+    """A complete image. Names in ``ui``, ``licenses`` and ``sources`` are relative, with forward
+    slashes.
 
     ``identity`` is ``{"engine": {package, version, commit, sha256}, "toolchain": {name: version},
     "key": hex}``.
@@ -48,6 +52,7 @@ class RuntimeImage:
     modules: tuple[Path, ...]
     ui: tuple[tuple[str, Path], ...]
     licenses: tuple[tuple[str, Path], ...]
+    sources: tuple[tuple[str, Path], ...]
     identity: Mapping[str, object]
 
     @classmethod
@@ -57,7 +62,7 @@ class RuntimeImage:
         Raises IntegrityError (code ``bad-runtime-image``) otherwise.
         """
         record = _read_record(root)
-        paths: dict[str, list[tuple[str, Path]]] = {"modules": [], "ui": [], "licenses": []}
+        paths: dict[str, list[tuple[str, Path]]] = {group: [] for group in _GROUPS}
         program: Path | None = None
         for name, size in record.files.items():
             path = root / name
@@ -79,6 +84,7 @@ class RuntimeImage:
             modules=tuple(path for _name, path in paths["modules"]),
             ui=tuple(paths["ui"]),
             licenses=tuple(paths["licenses"]),
+            sources=tuple(paths["sources"]),
             identity=record.identity,
         )
 
@@ -212,6 +218,7 @@ def _make(folder: Path, sources: Sources, target: Target, key: str, progress: Pr
             code="sources-changed",
         )
     _assemble(folder, program.result(), page.result(), source.result(), compiler.result())
+    _add_sources(folder, source.result(), sources)
     identity = {
         "engine": sources.engine.identity(),
         "toolchain": sources.tools.identity(),
@@ -288,3 +295,11 @@ def _assemble(folder: Path, build: Path, page: Path, engine: Path, compiler: zig
     for name, text in collect(engine, compiler).items():
         (folder / "licenses" / name).write_bytes(text)
     shutil.copyfile(page / LICENSES, folder / "licenses" / "web-page.txt")
+
+
+def _add_sources(folder: Path, engine: Path, sources: Sources) -> None:
+    found = collect_sources(engine, sources.native, sources.repository / "LICENSE")
+    for name, path in found.items():
+        target = folder / "sources" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)

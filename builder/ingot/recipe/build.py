@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingot.bundle.inputs import Segment
-from ingot.bundle.manifest import LICENSE, MODEL, WEIGHTS, Manifest
+from ingot.bundle.manifest import LICENSE, MODEL, SOURCE, WEIGHTS, Manifest
 from ingot.bundle.output import check_output
 from ingot.bundle.reader import Bundle, open_bundle
 from ingot.bundle.writer import Contents, Source, write_bundle
@@ -52,6 +52,7 @@ class Changes:
     description: str | None = None
     args: tuple[str, ...] | None = None
     ui: bool | None = None
+    sources: bool | None = None
 
 
 def check(recipe: Recipe, *, force: bool = False) -> Inputs:
@@ -116,7 +117,11 @@ def _contents(bundle: Bundle, runtime: RuntimeImage, changes: Changes) -> Conten
         model=dict(old.model),
     )
     kept = _kept_sources(bundle)
-    return Contents(about, program_source(runtime), (*kept, *runtime_sources(runtime, ui)))
+    sources = changes.sources
+    if sources is None:
+        sources = bool(bundle.manifest.with_role(SOURCE))
+    own = runtime_sources(runtime, ui=ui, sources=sources)
+    return Contents(about, program_source(runtime), (*kept, *own))
 
 
 def _kept_sources(bundle: Bundle) -> Sequence[Source]:

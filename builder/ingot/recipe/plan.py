@@ -20,6 +20,7 @@ from ingot.bundle.manifest import (
     MODEL,
     MODULE,
     PROJECTOR,
+    SOURCE,
     UI,
     Description,
 )
@@ -53,6 +54,7 @@ class Recipe:
     draft: Path | None = None
     license: Path | None = None
     ui: bool = True
+    sources: bool = True
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,8 @@ def plan(recipe: Recipe, inputs: Inputs, runtime: RuntimeImage) -> Contents:
         ui=recipe.ui,
         model=model_facts(inputs.model.gguf).to_json(),
     )
-    return Contents(
-        about, program_source(runtime), (*sources, *runtime_sources(runtime, recipe.ui))
-    )
+    own = runtime_sources(runtime, ui=recipe.ui, sources=recipe.sources)
+    return Contents(about, program_source(runtime), (*sources, *own))
 
 
 def describe(
@@ -160,8 +161,8 @@ def program_source(runtime: RuntimeImage) -> Source:
     return Source("program", "program", (_whole(runtime.program),))
 
 
-def runtime_sources(runtime: RuntimeImage, ui: bool) -> tuple[Source, ...]:
-    """The runtime's modules and licences, and its web page if wanted."""
+def runtime_sources(runtime: RuntimeImage, *, ui: bool, sources: bool) -> tuple[Source, ...]:
+    """The runtime's modules and licences; its web page and the GPU modules' sources if wanted."""
     modules = [
         Source(
             f"modules/{runtime.target}/{path.name}", MODULE, (_whole(path),), target=runtime.target
@@ -172,7 +173,12 @@ def runtime_sources(runtime: RuntimeImage, ui: bool) -> tuple[Source, ...]:
         Source(f"licenses/{name}", LICENSE, (_whole(path),)) for name, path in runtime.licenses
     ]
     page = [Source(f"ui/{name}", UI, (_whole(path),)) for name, path in runtime.ui if ui]
-    return (*modules, *licenses, *page)
+    code = [
+        Source(f"sources/{name}", SOURCE, (_whole(path),))
+        for name, path in runtime.sources
+        if sources
+    ]
+    return (*modules, *licenses, *page, *code)
 
 
 def entry_names(file_names: Iterable[str]) -> list[str]:

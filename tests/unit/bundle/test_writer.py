@@ -34,6 +34,8 @@ NAMES = [
     "licenses/model.txt",
     "ui/_app/page.js",
     "ui/index.html",
+    "sources/cuda/ggml/src/ggml-cuda/x.cu",
+    "sources/cuda/ingot/y.cu",
 ]
 
 

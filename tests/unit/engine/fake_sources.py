@@ -35,12 +35,28 @@ cd "$2" && mkdir -p modules && echo "[1/2] Building CXX object a.o"
 echo program > ingot-runtime; echo module > modules/ggml-cpu-x.so; echo "[2/2] Linking"
 """
 
+GPU_SOURCES = {
+    "ggml/src/ggml-cuda/a.cu": b'#include "a.cuh"\n',
+    "ggml/src/ggml-cuda/a.cuh": b'#include "ggml.h"\n#include "vendors/cuda.h"\n',
+    "ggml/src/ggml-cuda/CMakeLists.txt": b"",
+    "ggml/src/ggml-cuda/template-instances/t.cu": b"",
+    "ggml/src/ggml-cuda/vendors/cuda.h": b"#include <cuda.h>\n",
+    "ggml/src/ggml-impl.h": b'#include "gguf.h"\n',
+    "ggml/include/gguf.h": b'#include "ggml.h"\n',
+    "ggml/include/ggml.h": b"",
+    "ggml/include/ggml-sycl.h": b"",
+}
+
 
 def make_sources(folder: Path, index: Index) -> Sources:
     """Sources whose packages are all in ``index``; the checkout is ``folder``."""
     for name in ("native", "runtime"):
         (folder / name).mkdir(parents=True)
         (folder / name / "x.cc").write_text("1")
+    (folder / "LICENSE").write_text("terms\n")
+    (folder / "native" / "cuda").mkdir()
+    (folder / "native" / "cuda" / "entry.cu").write_text('#include "ggml-impl.h"\n')
+    (folder / "native" / "cuda" / "NOTES.md").write_text("notes\n")
     engine = index.sdist("engine-carrier", "1.0", _engine_files())
     tools = {
         "ziglang": index.wheel("ziglang", "1.0", _zig_files()),
@@ -61,6 +77,7 @@ def _engine_files() -> dict[str, bytes]:
         files[place] = f"/*\n{opening} terms */\n".encode()
     files["tools/ui/package-lock.json"] = b'{"packages": {"node_modules/a": {"version": "1"}}}'
     files["tools/ui/svelte.config.js"] = b"export default {};"
+    files |= GPU_SOURCES
     files["tools/ui/src/x.ts"] = b"import 'a';"
     return {f"{ENGINE}/{name}": content for name, content in files.items()}
 

@@ -42,6 +42,17 @@ def test_the_first_call_builds_and_the_second_finds(sources: Sources, calls: Pat
     assert dict(image.ui)["index.html"].read_text() == "index.html abc\n"
     assert {"llama.cpp.txt", "libcxx.txt", "web-page.txt"} <= dict(image.licenses).keys()
     assert image.identity["engine"] == sources.engine.identity()
+    assert [name for name, _path in image.sources] == [
+        "cuda/ggml/LICENSE",
+        "cuda/ggml/include/ggml.h",
+        "cuda/ggml/include/gguf.h",
+        "cuda/ggml/src/ggml-cuda/a.cu",
+        "cuda/ggml/src/ggml-cuda/a.cuh",
+        "cuda/ggml/src/ggml-cuda/vendors/cuda.h",
+        "cuda/ggml/src/ggml-impl.h",
+        "cuda/ingot/LICENSE",
+        "cuda/ingot/entry.cu",
+    ]
     assert runtime.ensure_runtime(QUIET) == image
     assert sorted(calls.read_text().split("\n")) == ["", "ninja", "npm ci"]
 

@@ -30,7 +30,14 @@ IDENTITY = {
 def image(tmp_path: Path) -> Path:
     """A small image with all kinds of files."""
     root = tmp_path / "image"
-    for name in ("program", "modules/b.so", "modules/a.so", "ui/index.html", "licenses/x.txt"):
+    for name in (
+        "program",
+        "modules/b.so",
+        "modules/a.so",
+        "ui/index.html",
+        "licenses/x.txt",
+        "sources/cuda/x.cu",
+    ):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -50,6 +57,7 @@ def test_an_image_loads_as_it_was_written(image: Path) -> None:
         ("index.html", image / "ui/index.html"),
     )
     assert loaded.licenses == (("x.txt", image / "licenses/x.txt"),)
+    assert loaded.sources == (("cuda/x.cu", image / "sources/cuda/x.cu"),)
     assert loaded.identity == IDENTITY
 
 

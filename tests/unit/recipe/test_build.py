@@ -85,6 +85,28 @@ def test_without_the_page(recipe: Recipe, runtime: RuntimeImage) -> None:
     assert manifest.about.ui is False
 
 
+def test_sources_are_carried_unless_left_out_and_a_repack_keeps_it_so(
+    tmp_path: Path, recipe: Recipe, runtime: RuntimeImage
+) -> None:
+    def names(path: Path) -> list[str]:
+        return [entry.name for entry in manifest_of(path).with_role("source")]
+
+    both = ["sources/cuda/ggml/src/ggml-cuda/x.cu", "sources/cuda/ingot/y.cu"]
+    with_them = build(recipe, runtime, NullProgress()).path
+    assert names(with_them) == both
+    bare = replace(recipe, sources=False, output=tmp_path / "bare")
+    without = build(bare, runtime, NullProgress()).path
+    assert names(without) == []
+    for path, expected in ((with_them, both), (without, [])):
+        assert (
+            names(repack(path, runtime, tmp_path / "again", NullProgress(), force=True).path)
+            == expected
+        )
+    changes = Changes(sources=True)
+    repack(without, runtime, without, NullProgress(), changes=changes)
+    assert without.read_bytes() == with_them.read_bytes()
+
+
 def test_a_split_model_is_joined(tmp_path: Path, runtime: RuntimeImage) -> None:
     parts = write_split(tmp_path)
     recipe = Recipe(model=parts[1], output=tmp_path / "hello")
