@@ -22,6 +22,7 @@ from ingot.engine.pin import DEFAULT_TARGET, Sources
 from ingot.engine.runtime import choose_target, runtime_folder, runtime_key
 from ingot.errors import ToolchainError
 from ingot.paths import cache_dir, folder_size
+from ingot.toolchain import cuda
 from ingot.toolchain.packages import host_name, tool_folder
 
 # Instruction sets that CPU modules differ in, as /proc/cpuinfo spells them.
@@ -69,6 +70,16 @@ class Ingredient:
 
 
 @dataclass(frozen=True)
+class CudaFacts:
+    """The CUDA compiler, why others were passed over, and what serves it as a C++ compiler."""
+
+    toolkit: str | None
+    problems: tuple[str, ...] = ()
+    host: str | None = None
+    host_problem: str | None = None
+
+
+@dataclass(frozen=True)
 class Survey:
     """All facts. ``index`` is None when the network was not asked."""
 
@@ -80,6 +91,7 @@ class Survey:
     target: str
     runtime_key: str
     runtime_cached: bool
+    cuda: CudaFacts
     index: str | None = None
 
 
@@ -109,8 +121,22 @@ def survey(sources: Sources, *, network: bool = False) -> Survey:
         target=DEFAULT_TARGET,
         runtime_key=key,
         runtime_cached=runtime_folder(key).is_dir(),
+        cuda=cuda_facts(sources),
         index=_ask_index(sources) if network else None,
     )
+
+
+def cuda_facts(sources: Sources) -> CudaFacts:
+    """What compiles GPU modules here."""
+    search = cuda.find(sources.tools)
+    if search.toolkit is None:
+        return CudaFacts(None, search.problems)
+    gxx = shutil.which("g++")
+    try:
+        host = cuda.choose_host(search.toolkit.version, Path(gxx) if gxx else None)
+    except ToolchainError as error:
+        return CudaFacts(search.toolkit.label, search.problems, None, error.message)
+    return CudaFacts(search.toolkit.label, search.problems, str(host.path or "zig"))
 
 
 def machine_facts() -> Machine:
@@ -187,6 +213,7 @@ def judge(facts: Survey) -> Sequence[Check]:
         _judge_python(facts.machine),
         _judge_cache(facts),
         _judge_runtime(facts),
+        _judge_cuda(facts.cuda),
         *([_judge_index(facts.index)] if facts.index is not None else []),
     ]
 
@@ -213,6 +240,18 @@ def _judge_runtime(facts: Survey) -> Check:
     fetch = f"fetches {', '.join(missing)} and " if missing else ""
     reason = f"not compiled yet: the first build {fetch}compiles for some minutes"
     return Check("runtime", True, reason, "nothing to do; ingot build or ingot demo does it")
+
+
+def _judge_cuda(facts: CudaFacts) -> Check:
+    """Never in the way: a build without GPU modules is a whole one."""
+    passed_over = "".join(f"; {problem}" for problem in facts.problems)
+    if facts.toolkit is None:
+        reason = f"none are compiled, there is no CUDA toolkit ({cuda.INSTALL_HINT}){passed_over}"
+    elif facts.host is None:
+        reason = f"none are compiled: {facts.host_problem}{passed_over}"
+    else:
+        reason = f"{facts.toolkit} with {facts.host}{passed_over}"
+    return Check("GPU modules", True, reason)
 
 
 def _judge_index(answer: str) -> Check:

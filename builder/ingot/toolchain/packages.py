@@ -96,11 +96,17 @@ class Target:
 
 @dataclass(frozen=True)
 class ToolchainPins:
-    """native/toolchain.toml for one host: packages by name, targets by name."""
+    """native/toolchain.toml for one host: packages by name, targets by name.
+
+    ``cuda`` are the packages of the CUDA compiler, of version ``cuda_version``; none where it is
+    not pinned for the host.
+    """
 
     host: str
     packages: Mapping[str, Package]
     targets: Mapping[str, Target]
+    cuda: tuple[Package, ...] = ()
+    cuda_version: str = ""
 
     def identity(self) -> dict[str, str]:
         """Tool name -> version, for manifests."""
@@ -183,7 +189,22 @@ def load_toolchain(path: Path, host: str | None = None) -> ToolchainPins:
                 f"{path.name}: [target.{name}] needs 'zig' and 'cmake'", code="bad-pin"
             )
         targets[name] = Target(name, zig, path.parent / cmake)
-    return ToolchainPins(host, packages, targets)
+    return ToolchainPins(host, packages, targets, *_cuda(document.get("cuda"), host, path.name))
+
+
+def _cuda(table: object, host: str, where: str) -> tuple[tuple[Package, ...], str]:
+    if table is None:
+        return (), ""
+    version = table.get("version") if isinstance(table, Mapping) else None
+    if not isinstance(table, Mapping) or not isinstance(version, str):
+        raise IntegrityError(f"{where}: [cuda] needs a 'version'", code="bad-pin")
+    packages = []
+    for name, pin in _tables(table.get("package"), f"{where}: [cuda.package]").items():
+        chosen = pin.get(host)
+        if isinstance(chosen, Mapping):
+            entry = {**chosen, "package": name, "version": pin.get("version")}
+            packages.append(parse_package(entry, f"{where}: [cuda.package.{name}.{host}]"))
+    return tuple(packages), version
 
 
 def _tables(value: object, where: str) -> dict[str, Mapping[str, object]]:

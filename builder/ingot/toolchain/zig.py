@@ -81,3 +81,31 @@ def wrappers(zig: Zig, target: Target) -> Path:
             path.chmod(0o755)
 
     return ensure_entry(cache_dir() / "toolchains" / f"{target.name}-{digest}", write)
+
+
+def cuda_host(zig: Zig, target: Target) -> Path:
+    """A C++ compiler that nvcc accepts for host code, written if it is not there.
+
+    nvcc knows zig by no name; the two definitions are what its own -allow-unsupported-compiler
+    and its headers ask for. CUDA's headers declare rsqrt and others as glibc 2.42 does, which
+    zig's headers have whatever the version in the target; so the code is compiled for that one
+    and linked for ours. Seen: the backend needs symbols of GLIBC_2.17 and older only.
+    """
+    caches = shlex.quote(str(cache_dir() / "zig"))
+    newest = shlex.quote(f"{target.zig.split('-gnu')[0]}-gnu.2.42")
+    script = (
+        "#!/bin/sh\n"
+        f"export ZIG_GLOBAL_CACHE_DIR={caches}\n"
+        f"export ZIG_LOCAL_CACHE_DIR={caches}\n"
+        f"target={shlex.quote(target.zig)}\n"
+        f'case " $* " in *" -c "*|*" -E "*) target={newest};; esac\n'
+        f'exec {shlex.quote(str(zig.program))} c++ -target "$target" -g0'
+        ' -D__NV_NO_HOST_COMPILER_CHECK=1 -D_ALLOW_UNSUPPORTED_LIBCPP "$@"\n'
+    )
+
+    def write(folder: Path) -> None:
+        (folder / "c++").write_text(script)
+        (folder / "c++").chmod(0o755)
+
+    digest = hashlib.sha256(script.encode()).hexdigest()[:16]
+    return ensure_entry(cache_dir() / "toolchains" / f"cuda-host-{digest}", write) / "c++"

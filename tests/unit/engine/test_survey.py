@@ -8,6 +8,7 @@ import pytest
 from ingot.engine.survey import (
     FIRST_BUILD_BYTES,
     CacheFacts,
+    CudaFacts,
     Ingredient,
     Machine,
     Survey,
@@ -27,6 +28,7 @@ FACTS = Survey(
     target="linux-x86_64",
     runtime_key="k" * 64,
     runtime_cached=False,
+    cuda=CudaFacts(None),
 )
 
 
@@ -35,7 +37,12 @@ def _verdicts(facts: Survey) -> dict[str, bool]:
 
 
 def test_a_good_machine_is_ready() -> None:
-    assert _verdicts(FACTS) == {"python": True, "cache": True, "runtime": True}
+    assert _verdicts(FACTS) == {
+        "python": True,
+        "cache": True,
+        "runtime": True,
+        "GPU modules": True,
+    }
 
 
 def test_too_little_disk_is_a_no_with_a_remedy() -> None:

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from ingot.toolchain.packages import Package, Target
-from ingot.toolchain.zig import Zig, wrapper_script, wrappers
+from ingot.toolchain.zig import Zig, cuda_host, wrapper_script, wrappers
 
 TARGET = Target("linux-x86_64", "x86_64-linux-gnu.2.28", Path("t.cmake"))
 
@@ -30,3 +30,21 @@ def test_wrappers_pass_arguments_on_and_keep_their_place(cache: Path, tmp_path: 
     assert said == [str(cache / "zig"), "c++", "-target", TARGET.zig, "a b", "-O3"]
     assert wrappers(zig, TARGET) == folder
     assert sorted(os.listdir(folder)) == ["ar", "c++", "cc", "ranlib"]
+
+
+def test_nvccs_host_compiler_has_new_headers_and_links_for_our_glibc(
+    cache: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "ziglang" / "zig"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$@"\n')
+    program.chmod(0o755)
+    host = cuda_host(Zig(Package("ziglang", "1", "f", 1, "0" * 64), tmp_path), TARGET)
+
+    def said(*words: str) -> str:
+        done = subprocess.run([host, *words], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert "-target x86_64-linux-gnu.2.42 " in said("-E", "x.cpp")
+    assert "-target x86_64-linux-gnu.2.42 " in said("x.cpp", "-c", "-o", "x.o")
+    assert "-target x86_64-linux-gnu.2.28 " in said("-shared", "x.o", "-o", "x.so")
