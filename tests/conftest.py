@@ -23,6 +23,9 @@ from tests.models import DEMO
 # the tests interrupt. A handler of our own makes exec restore the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# A machine with a CUDA toolkit would compile a GPU module for every executable that is built.
+os.environ["INGOT_GPU"] = "none"
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 Ingot = Callable[..., "subprocess.CompletedProcess[str]"]

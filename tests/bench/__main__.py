@@ -74,7 +74,19 @@ def bench_build(bench: Bench) -> list[Row]:
     gguf = synthetic.write_of_size(bench.folder / "four.gguf")
     size = gguf.stat().st_size
     output, copied = bench.folder / "four", bench.folder / "four.copy"
-    ingot: Command = [sys.executable, "-P", "-m", "ingot", "build", gguf, "-o", output, "--force"]
+    ingot: Command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "ingot",
+        "build",
+        gguf,
+        "-o",
+        output,
+        "--force",
+        "--gpu",
+        "none",
+    ]
 
     def ours() -> float:
         output.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingot.bundle.manifest import GpuFacts
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import (
     RuntimeImage,
@@ -33,6 +34,16 @@ IDENTITY: Mapping[str, object] = {
     "toolchain": {"ziglang": "0"},
     "key": "ab" * 32,
 }
+
+GPU_FACTS = GpuFacts(
+    kind="cuda",
+    archs=("80", "90"),
+    ptx=True,
+    key="cd" * 32,
+    sources="ef" * 32,
+    toolkit="13.0.88",
+    host_compiler="g++ 12.2.0",
+)
 
 
 @dataclass(frozen=True)

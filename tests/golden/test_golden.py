@@ -17,8 +17,10 @@ from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
 from ingot.bundle.writer import write_bundle
 from ingot.console import NullProgress
+from ingot.recipe.gpumodule import GpuModule
 from ingot.recipe.plan import Recipe, load_inputs, plan
-from tests.golden.samples import fake_runtime, write_lora, write_model
+from ingot.toolchain.packages import sha256_of
+from tests.golden.samples import GPU_FACTS, fake_runtime, write_lora, write_model
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "tiny.ingot"
@@ -40,7 +42,10 @@ def write(folder: Path) -> Path:
         args=("-c", "64", "--temp", "0.2"),
         loras=(write_lora(folder / "größe.gguf"),),
     )
-    contents = plan(recipe, load_inputs(recipe), runtime)
+    module = folder / "ggml-cuda.so"
+    module.write_bytes(b"\x7fELF cuda")
+    cuda = GpuModule(module, sha256_of(module), GPU_FACTS)
+    contents = plan(recipe, load_inputs(recipe), runtime, cuda)
     about = replace(contents.about, builder={"name": "ingot", "version": "0"})
     write_bundle(recipe.output, replace(contents, about=about), NullProgress())
     return recipe.output
@@ -80,6 +85,8 @@ def test_the_reader_still_reads_the_golden_file() -> None:
     with open_bundle(GOLDEN) as bundle:
         assert verify(bundle, NullProgress()) == ()
         assert bundle.manifest.about.args == ("-c", "64", "--temp", "0.2")
+        gpu = [e.gpu for e in bundle.manifest.with_role("module")]
+        assert gpu == [None, None, GPU_FACTS]
         assert [e.name for e in bundle.manifest.entries][:2] == [
             "models/tiny.gguf",
             "models/größe.gguf",

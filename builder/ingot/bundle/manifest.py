@@ -6,6 +6,7 @@ A manifest whose hash is right may still come from anybody, so every field is ch
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,14 +30,40 @@ WEIGHTS = (MODEL, PROJECTOR, LORA, DRAFT)
 ROLES = (*WEIGHTS, HASHES, MODULE, LICENSE, UI, SOURCE)
 DEFLATABLE = (LICENSE, UI, SOURCE)
 
+ARCH = re.compile(r"[1-9][0-9]{1,2}[af]?")  # compute capability 9.0a: 90a
+
 _HEX = frozenset("0123456789abcdef")
 _LIMIT = 1 << 63
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class GpuFacts:
+    """A GPU module: machine code for the architectures ``archs`` (CUDA: compute capabilities such
+    as ``90``), and with ``ptx`` also PTX of the last one, for newer devices.
+
+    ``key`` is the module's own in module caches; ``sources`` the digest of what it was compiled
+    from; ``toolkit`` and ``host_compiler`` say with what.
+    """
+
+    kind: str
+    archs: tuple[str, ...]
+    ptx: bool
+    key: str
+    sources: str
+    toolkit: str
+    host_compiler: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of the manifest."""
+        return {**vars(self), "archs": list(self.archs)}
+
+
+@dataclass(frozen=True)
 class Entry:
     """One entry: ``offset`` is where its data begins, ``stored`` what it takes in the file.
+
+    ``gpu`` says what a GPU module was compiled for; CPU modules have none.
 
     ``leaves`` names the entry with the chunk hashes, for weights only; they have no ``sha256``
     of their own, everything else has.
@@ -52,6 +79,7 @@ class Entry:
     sha256: str | None = None
     target: str | None = None
     leaves: str | None = None
+    gpu: GpuFacts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of the manifest."""
@@ -70,6 +98,8 @@ class Entry:
             document["target"] = self.target
         if self.leaves is not None:
             document["tree"] = {"chunk": CHUNK, "leaves": self.leaves}
+        if self.gpu is not None:
+            document["gpu"] = self.gpu.to_json()
         return document
 
 
@@ -249,6 +279,23 @@ def _entry(item: Any) -> Entry:
         sha256=None if role in WEIGHTS else _hash(item, "sha256"),
         target=_get(item, "target", str) if role == MODULE else None,
         leaves=leaves,
+        gpu=parse_gpu(_get(item, "gpu", dict)) if role == MODULE and "gpu" in item else None,
+    )
+
+
+def parse_gpu(table: Mapping[str, Any]) -> GpuFacts:
+    """The facts about a GPU module. Raises IntegrityError ``manifest-invalid``."""
+    archs = _get(table, "archs", list)
+    if not archs or not all(isinstance(arch, str) and ARCH.fullmatch(arch) for arch in archs):
+        raise _invalid("has a GPU module without architectures")
+    return GpuFacts(
+        kind=_get(table, "kind", str),
+        archs=tuple(archs),
+        ptx=_get(table, "ptx", bool),
+        key=_hash(table, "key"),
+        sources=_hash(table, "sources"),
+        toolkit=_get(table, "toolkit", str),
+        host_compiler=_get(table, "host_compiler", str),
     )
 
 

@@ -24,6 +24,7 @@ from ingot.bundle.manifest import (
     WEIGHTS,
     Description,
     Entry,
+    GpuFacts,
     Manifest,
 )
 from ingot.bundle.output import OutputFile
@@ -47,6 +48,7 @@ class Source:
     segments: tuple[Segment, ...]
     target: str | None = None
     expected: str | None = None
+    gpu: GpuFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def _draft(about: Description, sources: Sequence[Source], items: Sequence[Item])
             sha256=None if item.role in WEIGHTS else _NO_HASH,
             target=source.target,
             leaves=leaves_name(item.name) if item.role in WEIGHTS else None,
+            gpu=source.gpu,
         )
         for source, item in zip(sources, items, strict=True)
     )

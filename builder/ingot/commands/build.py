@@ -7,13 +7,17 @@ from pathlib import Path
 import click
 
 from ingot.bundle.format import safe_file_name
+from ingot.bundle.manifest import MODULE
 from ingot.commands import json_option, print_json
 from ingot.commands._text import engine_line
 from ingot.console import Console, size
+from ingot.engine.pin import load_sources
 from ingot.engine.runtime import ensure_runtime
-from ingot.errors import UsageError
+from ingot.errors import ToolchainError, UsageError
 from ingot.recipe.args import split_args
 from ingot.recipe.build import BuildResult, build, check
+from ingot.recipe.gpu import CudaWish, describe, parse_gpu
+from ingot.recipe.gpumodule import Compiler, ensure_cuda, find_compiler
 from ingot.recipe.plan import Recipe
 
 _FILE = click.Path(path_type=Path)
@@ -39,6 +43,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--draft", type=_FILE, help="Small model for speculative decoding.")
 @click.option("--license", "license_", type=_FILE, help="The model's licence text.")
 @click.option("--no-ui", is_flag=True, help="Leave out the web page.")
+@click.option(
+    "--gpu",
+    envvar="INGOT_GPU",
+    metavar="none|cuda[:ARCHS]",
+    help="Compile a GPU module for the model: cuda:80,90,ptx. Default: cuda where a toolkit is.",
+)
 @click.option("--no-sources", is_flag=True, help="Leave out what GPU modules are compiled from.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @json_option
@@ -53,6 +63,7 @@ def command(
     draft: Path | None,
     license_: Path | None,
     no_ui: bool,
+    gpu: str | None,
     no_sources: bool,
     force: bool,
     as_json: bool,
@@ -74,10 +85,26 @@ def command(
         ui=not no_ui,
         sources=not no_sources,
     )
+    wish = parse_gpu(gpu) if gpu else CudaWish()
     inputs = check(recipe, force=force)
     progress = Console()
+    compiler = _compiler(progress, required=bool(gpu)) if wish else None
     runtime = ensure_runtime(progress)
-    show(build(recipe, runtime, progress, force=force, inputs=inputs), as_json)
+    cuda = None
+    if wish and compiler:
+        cuda = ensure_cuda(wish, compiler, runtime, inputs.model, load_sources(), progress)
+    show(build(recipe, runtime, progress, force=force, inputs=inputs, cuda=cuda), as_json)
+
+
+def _compiler(progress: Console, *, required: bool) -> Compiler | None:
+    """What compiles GPU modules here; where it is missing and nobody asked, say so in one line."""
+    try:
+        return find_compiler(load_sources())
+    except ToolchainError as error:
+        if required:
+            raise
+        progress.say(f"no GPU module: {error.message} ({error.hint})")
+        return None
 
 
 def show(result: BuildResult, as_json: bool) -> None:
@@ -100,6 +127,10 @@ def show(result: BuildResult, as_json: bool) -> None:
     click.echo(f"{result.path}  {size(manifest.file_size)}")
     click.echo(f"  model   {model['architecture']} {model['quantization']}, {size(model['size'])}")
     click.echo(f"  engine  {engine_line(manifest.about.engine)}")
+    for entry in manifest.with_role(MODULE):
+        if entry.gpu:
+            archs = describe(entry.gpu.archs, ptx=entry.gpu.ptx)
+            click.echo(f"  gpu     {entry.gpu.kind} for {archs}, {size(entry.size)}")
 
 
 def _default_output(model: Path) -> Path:

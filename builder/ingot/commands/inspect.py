@@ -21,6 +21,7 @@ from ingot.console import size
 from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights
 from ingot.gguf.kernels import KernelSet
+from ingot.recipe.gpu import describe
 
 
 @click.command(short_help="Show what is inside an executable or a GGUF.")
@@ -85,9 +86,17 @@ def _bundle_lines(bundle: Bundle) -> list[str]:
         ("manifest", bundle.manifest_sha256),
     ]
     lines += ["", "Runtime", *(f"  {line}" for line in table(rows))]
-    modules = [entry.name.rsplit("/", 1)[-1] for entry in manifest.with_role(MODULE)]
+    modules = [_module_text(entry) for entry in manifest.with_role(MODULE)]
     lines += [f"  {len(modules)} modules: {', '.join(modules)}"] if modules else []
     return [*lines, "", "Entries", *_entry_lines(manifest)]
+
+
+def _module_text(entry: Entry) -> str:
+    """The module's file name, and what a GPU module has code for."""
+    name = entry.name.rsplit("/", 1)[-1]
+    if entry.gpu is None:
+        return name
+    return f"{name} ({describe(entry.gpu.archs, ptx=entry.gpu.ptx)})"
 
 
 def _entry_lines(manifest: Manifest) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingot.bundle.inputs import Segment
-from ingot.bundle.manifest import LICENSE, MODEL, SOURCE, WEIGHTS, Manifest
+from ingot.bundle.manifest import LICENSE, MODEL, MODULE, SOURCE, WEIGHTS, Entry, Manifest
 from ingot.bundle.output import check_output
 from ingot.bundle.reader import Bundle, open_bundle
 from ingot.bundle.writer import Contents, Source, write_bundle
@@ -18,6 +18,7 @@ from ingot.engine.kernels import ask_kernels, header_of
 from ingot.engine.runtime import RuntimeImage
 from ingot.errors import InputError
 from ingot.recipe.args import check_args
+from ingot.recipe.gpumodule import GpuModule, sources_digest
 from ingot.recipe.plan import (
     MODEL_LICENSE,
     Inputs,
@@ -36,12 +37,14 @@ class BuildResult:
     """An executable that was written; ``seconds`` is what writing took.
 
     ``notes`` are for the user: what was left out, and why.
+    ``dropped`` are GPU modules that a repack left out, because they do not fit the new runtime.
     """
 
     path: Path
     manifest: Manifest
     seconds: float
     notes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,14 @@ def build(
     *,
     force: bool = False,
     inputs: Inputs | None = None,
+    cuda: GpuModule | None = None,
 ) -> BuildResult:
     """Build ``recipe``. ``inputs`` is what ``check`` returned, if it was called before.
 
     Raises InputError, UsageError or IntegrityError; then there is no output, or the old one.
     """
     inputs = inputs or check(recipe, force=force)
-    contents = plan(recipe, inputs, runtime)
+    contents = plan(recipe, inputs, runtime, cuda)
     return _write(recipe.output, contents, nullcontext(inputs.model.files[0]), runtime, progress)
 
 
@@ -101,11 +105,18 @@ def repack(
     with open_bundle(source) as bundle:
         in_place = output.exists() and output.samefile(source)
         check_output(output, (), force=force or in_place)
+        modules = [entry for entry in bundle.manifest.with_role(MODULE) if entry.gpu]
+        digest = sources_digest(runtime)
+        fitting = [entry for entry in modules if entry.gpu and entry.gpu.sources == digest]
+        contents = _contents(bundle, runtime, changes, fitting)
         header = header_of(bundle.region(bundle.manifest.with_role(MODEL)[0]))
-        return _write(output, _contents(bundle, runtime, changes), header, runtime, progress)
+        done = _write(output, contents, header, runtime, progress)
+        return replace(done, dropped=tuple(e.name for e in modules if e not in fitting))
 
 
-def _contents(bundle: Bundle, runtime: RuntimeImage, changes: Changes) -> Contents:
+def _contents(
+    bundle: Bundle, runtime: RuntimeImage, changes: Changes, modules: Sequence[Entry]
+) -> Contents:
     old = bundle.manifest.about
     ui = old.ui if changes.ui is None else changes.ui
     about = describe(
@@ -116,7 +127,7 @@ def _contents(bundle: Bundle, runtime: RuntimeImage, changes: Changes) -> Conten
         ui=ui,
         model=dict(old.model),
     )
-    kept = _kept_sources(bundle)
+    kept = (*_kept_sources(bundle), *(_kept_module(bundle, entry) for entry in modules))
     sources = changes.sources
     if sources is None:
         sources = bool(bundle.manifest.with_role(SOURCE))
@@ -136,6 +147,14 @@ def _kept_sources(bundle: Bundle) -> Sequence[Source]:
     if licence is not None:
         sources.append(Source(licence.name, LICENSE, (bundle.read(licence),)))
     return sources
+
+
+def _kept_module(bundle: Bundle, entry: Entry) -> Source:
+    """A GPU module that was compiled from the very sources of the new runtime."""
+    region = (bundle.region(entry),)
+    return Source(
+        entry.name, MODULE, region, target=entry.target, expected=entry.sha256, gpu=entry.gpu
+    )
 
 
 def _write(

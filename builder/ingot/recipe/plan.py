@@ -31,6 +31,7 @@ from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights
 from ingot.recipe.args import check_args
 from ingot.recipe.fit import check_draft, check_lora, check_model, check_projector
+from ingot.recipe.gpumodule import CUDA_MODULE, GpuModule
 
 MODEL_LICENSE = "licenses/model.txt"
 LICENSE_MAX = 4 << 20
@@ -108,7 +109,9 @@ def load_inputs(recipe: Recipe) -> Inputs:
     return Inputs(model, projector, loras, draft, licence)
 
 
-def plan(recipe: Recipe, inputs: Inputs, runtime: RuntimeImage) -> Contents:
+def plan(
+    recipe: Recipe, inputs: Inputs, runtime: RuntimeImage, cuda: GpuModule | None = None
+) -> Contents:
     """What goes into the executable."""
     names = entry_names(weights.file_name for _role, weights in inputs.weights())
     sources = [
@@ -117,6 +120,8 @@ def plan(recipe: Recipe, inputs: Inputs, runtime: RuntimeImage) -> Contents:
     ]
     if inputs.license:
         sources.append(Source(MODEL_LICENSE, LICENSE, (inputs.license,)))
+    if cuda:
+        sources.append(gpu_source(runtime, cuda))
     default_name = safe_file_name(inputs.model.file_name.removesuffix(".gguf"))
     about = describe(
         runtime,
@@ -179,6 +184,18 @@ def runtime_sources(runtime: RuntimeImage, *, ui: bool, sources: bool) -> tuple[
         if sources
     ]
     return (*modules, *licenses, *page, *code)
+
+
+def gpu_source(runtime: RuntimeImage, module: GpuModule) -> Source:
+    """A compiled GPU module."""
+    return Source(
+        f"modules/{runtime.target}/{CUDA_MODULE}",
+        MODULE,
+        (_whole(module.path),),
+        target=runtime.target,
+        expected=module.sha256,
+        gpu=module.facts,
+    )
 
 
 def entry_names(file_names: Iterable[str]) -> list[str]:

@@ -1,0 +1,248 @@
+"""GPU modules: compiled by the runtime's own program, kept in the cache, put into executables.
+
+What is compiled and how is decided in one place, the program's `recompile` verb: the same that
+compiles a module on a user's machine. Here are only the call, and the cache around it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingot import process
+from ingot.bundle.deflate import read_small
+from ingot.bundle.inputs import FileRegion
+from ingot.bundle.manifest import GpuFacts, parse_gpu
+from ingot.console import Progress, Step
+from ingot.engine.pin import DEFAULT_TARGET, Sources
+from ingot.engine.runtime import RuntimeImage, choose_target
+from ingot.errors import IntegrityError, ToolchainError
+from ingot.gguf.join import Weights
+from ingot.paths import cache_dir, ensure_entry, make_folder
+from ingot.recipe.gpu import CudaWish, describe
+from ingot.toolchain import cuda, zig
+from ingot.toolchain.packages import sha256_of
+
+CUDA_MODULE = "ggml-cuda.so"
+RECORD = "module.json"
+_RECIPE = "1"  # raise it when this file changes what a module is made from
+_PROGRESS = re.compile(r"\[(\d+)/(\d+)\] (.*)")
+
+
+@dataclass(frozen=True)
+class GpuModule:
+    """A compiled module and what is known about it."""
+
+    path: Path
+    sha256: str
+    facts: GpuFacts
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """nvcc, and the C++ compiler that it uses."""
+
+    toolkit: cuda.Toolkit
+    host: cuda.Host
+
+
+def find_compiler(sources: Sources) -> Compiler:
+    """What this machine compiles CUDA with.
+
+    Raises ToolchainError: ``no-cuda-toolkit`` or ``no-host-compiler``.
+    """
+    search = cuda.find(sources.tools)
+    if search.toolkit is None:
+        raise ToolchainError(
+            "; ".join(("there is no CUDA toolkit", *search.problems)),
+            hint=cuda.INSTALL_HINT,
+            code="no-cuda-toolkit",
+        )
+    gxx = shutil.which("g++")
+    host = cuda.choose_host(search.toolkit.version, Path(gxx) if gxx else None)
+    return Compiler(search.toolkit, host)
+
+
+def ensure_cuda(
+    wish: CudaWish,
+    compiler: Compiler,
+    runtime: RuntimeImage,
+    model: Weights,
+    sources: Sources,
+    progress: Progress,
+) -> GpuModule:
+    """The CUDA module of ``runtime`` for ``model``, compiled if the cache has none.
+
+    The first time takes minutes; units that another module has in common are not compiled again.
+    Raises ToolchainError.
+    """
+    wish = wish.resolved(compiler.toolkit.version)
+    host = _host_program(compiler.host, sources, progress)
+    folder = cache_dir() / "gpu-modules" / _request_key(wish, compiler, host, runtime, model)
+    if not _is_whole(folder):
+        title = f"Compiling the CUDA module ({describe(wish.archs, ptx=wish.ptx)})"
+        with progress.step(title) as step:
+            argv = _argv(wish, compiler, host, runtime, model)
+            ensure_entry(
+                folder,
+                lambda temporary: _compile(temporary, argv, runtime, step),
+                on_wait=lambda: step.update(0, None, "waiting for another run that compiles it"),
+                keep=_is_whole,
+            )
+    return _load(folder)
+
+
+def sources_digest(runtime: RuntimeImage) -> str:
+    """sha256 over names and contents of what GPU modules of ``runtime`` are compiled from."""
+    digest = hashlib.sha256()
+    for name, path in sorted(runtime.sources):
+        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _host_program(host: cuda.Host, sources: Sources, progress: Progress) -> Path:
+    if host.path is not None:
+        return host.path
+    compiler = zig.install(sources.tools.packages["ziglang"], progress)
+    return zig.cuda_host(compiler, choose_target(sources, DEFAULT_TARGET))
+
+
+def _request_key(
+    wish: CudaWish, compiler: Compiler, host: Path, runtime: RuntimeImage, model: Weights
+) -> str:
+    """Everything that a module depends on, known before it is compiled.
+
+    The model counts by its header: the kernels that it needs follow from types and shapes.
+    """
+    status = host.resolve().stat()
+    facts = {
+        "recipe": _RECIPE,
+        "runtime": runtime.identity["key"],
+        "archs": wish.archs,
+        "ptx": wish.ptx,
+        "nvcc": compiler.toolkit.version,
+        "host": [str(host.resolve()), status.st_size, status.st_mtime_ns],
+        "model": hashlib.sha256(_header(model)).hexdigest(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _header(model: Weights) -> bytes:
+    first = model.segments[0]
+    if not isinstance(first, FileRegion):
+        return first
+    return read_small([FileRegion(first.path, first.offset, model.gguf.data_at)])
+
+
+def _argv(
+    wish: CudaWish, compiler: Compiler, host: Path, runtime: RuntimeImage, model: Weights
+) -> list[str | Path]:
+    """The call, but for ``--output``."""
+    argv: list[str | Path] = [runtime.program, "recompile"]
+    argv += ["--sources", runtime.root / "sources" / "cuda"]
+    for arch in wish.archs:
+        argv += ["--arch", arch]
+    argv += ["--ptx"] if wish.ptx else []
+    argv += ["-m", model.files[0], "--nvcc", compiler.toolkit.nvcc, "--host-compiler", host]
+    argv += ["--jobs", str(len(os.sched_getaffinity(0)))]
+    return [*argv, "--object-cache", make_folder(cache_dir() / "gpu-objects"), "--json"]
+
+
+def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: Step) -> None:
+    def follow(line: str) -> None:
+        seen = _PROGRESS.fullmatch(line)
+        if seen:
+            step.update(int(seen[1]), int(seen[2]), f"{seen[1]}/{seen[2]} {seen[3]}")
+
+    module = folder / CUDA_MODULE
+    log = cache_dir() / "logs" / "cuda-module.log"
+    log.unlink(missing_ok=True)
+    done = process.run(
+        [*argv, "--output", module],
+        log=log,
+        on_line=follow,
+        check=False,
+        what="the compilation of the CUDA module",
+    )
+    if done.status:
+        raise _failure(done)
+    said = _document(done)
+    try:
+        facts = parse_gpu(
+            {
+                "kind": "cuda",
+                "archs": said.get("archs"),
+                "ptx": said.get("ptx"),
+                "key": said.get("key"),
+                "sources": sources_digest(runtime),
+                "toolkit": said.get("nvcc"),
+                "host_compiler": said.get("host_compiler"),
+            }
+        )
+    except IntegrityError as error:
+        raise _unexpected(done) from error
+    if not module.is_file() or not module.stat().st_size:
+        raise _unexpected(done)
+    record = {"sha256": sha256_of(module), "gpu": facts.to_json()}
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+
+def _document(done: process.Completed) -> dict[str, Any]:
+    """The JSON document on stdout. stderr is mixed into it here, but never within it: the
+    document is written at the end.
+    """
+    text = "\n".join(done.lines)
+    start = 0 if text.startswith("{") else text.find("\n{") + 1
+    try:
+        document, _end = json.JSONDecoder().raw_decode(text, start)
+    except ValueError as error:
+        raise _unexpected(done) from error
+    if not isinstance(document, dict):
+        raise _unexpected(done)
+    return document
+
+
+def _unexpected(done: process.Completed) -> ToolchainError:
+    return ToolchainError(
+        "the runtime's program did not say what it compiled",
+        hint=f"the full log is {done.log}",
+        code="gpu-module-failed",
+    )
+
+
+def _failure(done: process.Completed) -> ToolchainError:
+    """What the program said, in its own words: its last ``error:`` and ``hint:`` lines."""
+    said = {}
+    for line in done.lines:
+        kind, colon, text = line.partition(": ")
+        if colon and kind in ("error", "hint"):
+            said[kind] = text
+    message = said.get("error") or "\n    ".join(
+        (f"exit status {done.status}", *process.useful_lines(done.lines))
+    )
+    hints = (said.get("hint"), f"the full log is {done.log}", "--gpu none leaves the module out")
+    return ToolchainError(
+        f"the CUDA module could not be compiled: {message}",
+        hint="; ".join(hint for hint in hints if hint),
+        code="gpu-module-failed",
+    )
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return _load(folder).path.stat().st_size > 0
+    except (OSError, ValueError, KeyError, TypeError, IntegrityError):
+        return False
+
+
+def _load(folder: Path) -> GpuModule:
+    """A module of the cache. The writer compares its hash while it is copied."""
+    record = json.loads((folder / RECORD).read_text("utf-8"))
+    return GpuModule(folder / CUDA_MODULE, str(record["sha256"]), parse_gpu(record["gpu"]))

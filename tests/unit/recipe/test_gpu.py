@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from ingot.errors import UsageError
+from ingot.recipe.gpu import CudaWish, describe, parse_gpu
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("none", None),
+        ("cuda", CudaWish((), True)),
+        ("cuda:90", CudaWish(("90",), False)),
+        ("cuda:90,80", CudaWish(("80", "90"), False)),
+        ("cuda:120a,80,ptx", CudaWish(("80", "120a"), True)),
+        ("cuda:ptx,90a,90", CudaWish(("90", "90a"), True)),
+    ],
+)
+def test_what_can_be_asked_for(text: str, expected: CudaWish | None) -> None:
+    assert parse_gpu(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cuda:",
+        "Cuda",
+        "vulkan",
+        "none:90",
+        "cuda:ptx",
+        "cuda:90,",
+        "cuda:90,90",
+        "cuda:90,ptx,ptx",
+        "cuda: 90",
+        "cuda:9.0",
+        "cuda:sm_90",
+        "cuda:9",
+        "cuda:090",
+        "cuda:1200",
+        "cuda:90x",
+        "cuda:٩٠",
+        "cuda:20",
+    ],
+)
+def test_what_cannot(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_gpu(text)
+    assert caught.value.code == "bad-gpu"
+    assert "--gpu cuda:80,90" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "highest"), [("12.4.99", "90"), ("12.8.93", "120"), ("13.0.88", "120")]
+)
+def test_the_default_architectures_are_what_the_toolkit_knows(toolkit: str, highest: str) -> None:
+    wish = CudaWish().resolved(toolkit)
+    assert wish.archs[:5] == ("75", "80", "86", "89", "90")
+    assert wish.archs[-1] == highest
+    assert wish.ptx
+    assert CudaWish(("80",), False).resolved(toolkit) == CudaWish(("80",), False)
+
+
+def test_in_words() -> None:
+    assert describe(("80", "90a"), ptx=True) == "sm_80, sm_90a, PTX"
+    assert describe(("80",), ptx=False) == "sm_80"
