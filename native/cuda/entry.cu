@@ -41,9 +41,19 @@ bool attention_compiled(const ggml_tensor * op) {
     return false;
 }
 
+bool all_f32(const ggml_tensor * op) {
+    if (op->type != GGML_TYPE_F32) return false;
+    for (const ggml_tensor * source : op->src) {
+        if (source && source->type != GGML_TYPE_F32) return false;
+    }
+    return true;
+}
+
 bool is_compiled(const ggml_tensor * op) {
     if (is_layout(op->op)) return true;
     if (!among(INGOT_OPS, (int) op->op) || !types_compiled(op)) return false;
+    if (among(INGOT_FLOAT_ONLY_OPS, (int) op->op)) return all_f32(op);
+    if (op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID) return !among(INGOT_LEFT_OUT_FACTORS, (int) op->src[0]->type);
     return op->op != GGML_OP_FLASH_ATTN_EXT || attention_compiled(op);
 }
 

@@ -213,7 +213,8 @@ class Build {
         std::istringstream lines(output_of({"nm", "-P", object(unit).string()}));
         std::string name, kind, rest;
         while (lines >> name >> kind && std::getline(lines, rest)) {
-            const bool ours = name.find("ggml_cuda_") != std::string::npos || name.find("ggml_backend_cuda_context") != std::string::npos;
+            const bool ours = name.find("ggml_cuda_") != std::string::npos || name.find("ggml_backend_cuda_context") != std::string::npos ||
+                              name.find("mul_mat_f_cuda") != std::string::npos;
             if (name.compare(0, 2, "_Z") != 0 || !ours) continue;
             if (kind == "U") found.needed.insert(name);
             else if (kind != "t" && kind != "b" && kind != "d" && kind != "r") found.defined.insert(name);
@@ -258,8 +259,9 @@ class Build {
 
     void link() {
         module_.path = (fs::path(request_.scratch) / "ggml-cuda.so").string();
+        write_file(units_ / "exports.map", "{ global: ggml_backend_init; ingot_module_kernels; local: *; };\n");
         Strings arguments = {request_.toolkit.nvcc, "-shared", "-cudart", "static", "-ccbin", request_.toolkit.host_compiler, "-Xcompiler",
-                             "-static-libstdc++,-static-libgcc", "-Xlinker", "-Bsymbolic,--exclude-libs=ALL,-z,nodelete,-z,relro,-s"};
+                             "-static-libstdc++,-static-libgcc", "-Xlinker", "-Bsymbolic,--version-script=exports.map,-z,nodelete,-z,relro,-s"};
         for (const auto & flag : target_flags(request_)) arguments.push_back(flag);
         arguments.insert(arguments.end(), {"-o", module_.path});
         for (const auto & unit : common_.plan.units) arguments.push_back(base(unit) + ".o");

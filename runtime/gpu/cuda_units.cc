@@ -122,6 +122,32 @@ static std::string narrowed(const std::string & file, const Strings & kept) {
     return text + include(file + ".cu");
 }
 
+// Products of matrices of floating-point weights with few columns. Kernels for the types that the
+// model multiplies by; the second variant of upstream's instance files is for AMD only.
+static Strings factor_types(const KernelSet & set) {
+    Strings found;
+    for (const char * type : {"f32", "f16", "bf16"}) {
+        if (has_source(set, "MUL_MAT", type) || has_source(set, "MUL_MAT_ID", type)) found.push_back(type);
+    }
+    return found;
+}
+
+static std::string few_columns(int columns, const Strings & types) {
+    std::string text = include("mmf.cuh");
+    for (const auto & type : types) {
+        const std::string pair = type == "f32" ? "float" : type == "f16" ? "half2" : "nv_bfloat162";
+        text += "DECL_MMF_CASE_HELPER(" + pair + ", MMF_ROWS_PER_BLOCK, " + std::to_string(columns) + ")\n";
+    }
+    return text;
+}
+
+// Sums and products of activations, which are F32: casts to the other types become casts to float,
+// so that nothing is instantiated for them. entry.cu refuses tensors of other types.
+static const char * FLOAT_ONLY[] = {"ADD", "ADD1", "SUB", "MUL", "DIV", "REPEAT"};
+static std::string float_only(const std::string & file) {
+    return include("convert.cuh") + "#define half float\n#define nv_bfloat16 float\n" + include(file + ".cu");
+}
+
 // Instances that upstream's header forgets to declare extern, so that fattn.cu would compile them.
 static const char * UNDECLARED[] = {"192, 128, 1, 8", "192, 128, 2, 8", "192, 128, 4, 8", "192, 128, 8, 8", "192, 128, 1, 16",
                                     "192, 128, 2, 16", "192, 128, 4, 16", "576, 512, 2, 4"};
@@ -230,7 +256,7 @@ static void plan_products(std::vector<Unit> & units, const KernelSet & set, cons
     if (!matrices) return;
     add_unit(units, "mmf", include("mmf.cu"));
     for (int columns = 1; columns <= 16; ++columns) {
-        add_unit(units, "mmf-" + std::to_string(columns), include("mmf.cuh") + "DECL_MMF_CASE(" + std::to_string(columns) + ");\n");
+        add_unit(units, "mmf-" + std::to_string(columns), few_columns(columns, factor_types(set)));
     }
 }
 
@@ -250,8 +276,12 @@ static std::string quoted(const std::string & text) {
     return out + "\"";
 }
 
-static std::string header(const KernelSet & set, const Strings & ops, const Strings & kept) {
-    Strings op_values, left_out, heads;
+static std::string header(const KernelSet & set, const Strings & ops, const Strings & kept, bool matrices) {
+    Strings op_values, left_out, heads, factors, float_only_ops;
+    for (const char * type : {"f32", "f16", "bf16"}) {
+        if (matrices && !contains(factor_types(set), type)) factors.push_back(enumerator(type));
+    }
+    for (const char * op : FLOAT_ONLY) float_only_ops.push_back(std::string("GGML_OP_") + op);
     for (const auto & op : ops) op_values.push_back("GGML_OP_" + op);
     for (const char * type : QUANTISED) {
         if (!contains(kept, type)) left_out.push_back(enumerator(type));
@@ -263,7 +293,8 @@ static std::string header(const KernelSet & set, const Strings & ops, const Stri
     return "// Made for one kernel set; read by entry.cu.\n#pragma once\n#include <cstdint>\n#include \"ggml.h\"\n"
            "// Elements of a K head and of a V head, query heads per KV head.\n"
            "struct ingot_attention { int64_t k, v, ratio; };\n" +
-           array("int INGOT_OPS", op_values, "-1") + array("int INGOT_LEFT_OUT_TYPES", left_out, "-1") +
+           array("int INGOT_OPS", op_values, "-1") + array("int INGOT_FLOAT_ONLY_OPS", float_only_ops, "-1") +
+           "// The first operand of a product.\n" + array("int INGOT_LEFT_OUT_FACTORS", factors, "-1") + array("int INGOT_LEFT_OUT_TYPES", left_out, "-1") +
            array("ingot_attention INGOT_ATTENTION", heads, "{0, 0, 0}") + "#define INGOT_KERNELS_TEXT " + quoted(to_json(set).dump()) + "\n";
 }
 
@@ -300,12 +331,13 @@ UnitPlan plan_units(const KernelSet & set, int capability) {
     plan_products(plan.units, set, kept);
     for (const auto & file : files) {
         const bool all_types = std::any_of(std::begin(NARROWED), std::end(NARROWED), [&](const char * n) { return file == n; });
-        add_unit(plan.units, file, all_types ? narrowed(file, kept) : include(file + ".cu"));
+        add_unit(plan.units, file, all_types ? narrowed(file, kept) : file == "binbcast" ? float_only(file) : include(file + ".cu"));
     }
     if (contains(ops, "FLASH_ATTN_EXT")) plan_attention(plan.units, set, capability);
     else add_unit(plan.units, "fattn", attention_dispatch());  // the backend asks it what it supports
     for (const char * own : {"blas", "driver", "entry"}) add_unit(plan.units, own, include(std::string(own) + ".cu"));
-    plan.header  = header(set, ops, kept);
+    const bool matrices = std::any_of(plan.units.begin(), plan.units.end(), [](const Unit & unit) { return unit.name == "mmf"; });
+    plan.header  = header(set, ops, kept, matrices);
     plan.defines = attention_defines(set);
     return plan;
 }

@@ -83,22 +83,35 @@ static void offer_bundled(std::vector<Candidate> & found, const Bundle * bundle)
 
 using init_function = ggml_backend_reg_t (*)(void);
 
+static init_function open_module(const Candidate & candidate, const Bundle & bundle, std::string & why) {
+    if (candidate.sealed) return reinterpret_cast<init_function>(load_sealed(*candidate.sealed, "ggml_backend_init", why));
+    os::MemoryLibrary library;
+    if (!library.create("ggml-cuda", bundle.read(*candidate.entry), why)) return nullptr;
+    return reinterpret_cast<init_function>(library.load("ggml_backend_init", why));
+}
+
 static ggml_backend_reg_t load(const Candidate & candidate, const Bundle & bundle, std::string & why) {
-    init_function init = nullptr;
-    if (candidate.sealed) {
-        init = reinterpret_cast<init_function>(load_sealed(*candidate.sealed, "ggml_backend_init", why));
-    } else {
-        os::MemoryLibrary library;
-        if (library.create("ggml-cuda", bundle.read(*candidate.entry), why)) {
-            init = reinterpret_cast<init_function>(library.load("ggml_backend_init", why));
-        }
-    }
+    const init_function init = open_module(candidate, bundle, why);
     ggml_backend_reg_t reg = init ? init() : nullptr;
     if (reg && ggml_backend_reg_dev_count(reg) == 0) {
         why = "its runtime finds no GPU";
         return nullptr;
     }
     return reg;
+}
+
+std::optional<std::string> bundled_problem(const Bundle * bundle) {
+    std::vector<Candidate> candidates;
+    offer_bundled(candidates, bundle);
+    if (candidates.empty()) return std::nullopt;
+    std::string why;
+    os::Trial trial([&] {
+        std::string problem;
+        const init_function init = open_module(candidates.front(), *bundle, problem);
+        if (!init) std::fprintf(stderr, "%s\n", problem.c_str());
+        return init && init() != nullptr;
+    }, 60);
+    return trial.passed(why) ? "" : why;
 }
 
 // The one line about a module that is missing, and what to do.

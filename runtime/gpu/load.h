@@ -26,4 +26,8 @@ std::optional<KernelSet> kernel_set_for(const Bundle * bundle, const Args & user
 // throws Failure(EXIT_GPU) when --require-gpu is not met. To be called once, before the engine runs.
 Report load_module(const Bundle * bundle, const Args & user, const Options & options);
 
+// Whether a module in the bundle can be mapped here and answers, GPU or not; asked in a child
+// process. Empty when it can, else why not; nothing when the bundle has none.
+std::optional<std::string> bundled_problem(const Bundle * bundle);
+
 }  // namespace ingot::gpu

@@ -41,9 +41,11 @@ static std::string nvcc_path() {
 static json examine(const Bundle * bundle, const Args & user) {
     gpu::Options options = gpu::options();
     options.require = false;
+    const auto problem = gpu::bundled_problem(bundle);
     const gpu::Report report = gpu::load_module(bundle, user, options);
     json document = {{"nvidia", {{"driver_cuda", report.probe.driver}, {"devices", devices_of(report.probe)}, {"why", report.probe.why}}},
                      {"gpu_module", report.module}, {"reasons", report.reasons}, {"backends", backends()}, {"nvcc", nvcc_path()}};
+    if (problem) document["bundled_module"] = problem->empty() ? "loads" : *problem;
     document["cpu_module"] = cpu_level();
     return document;
 }
@@ -66,6 +68,7 @@ int doctor(const Bundle * bundle, Args user) {
     }
     const std::string module = found["gpu_module"];
     std::printf("GPU module      %s\n", module.empty() ? "none" : module.c_str());
+    if (found.contains("bundled_module")) std::printf("                bundled: %s\n", found["bundled_module"].get<std::string>().c_str());
     for (const auto & reason : found["reasons"]) std::printf("                %s\n", reason.get<std::string>().c_str());
     for (const auto & device : found["backends"]) {
         std::printf("computes on     %s (%s)\n", device["name"].get<std::string>().c_str(), device["description"].get<std::string>().c_str());

@@ -4,6 +4,7 @@
     start     exec to first token against the engine's own completion; `info`; overhead in bytes
     speed     tokens per second against the same engine compiled natively by gcc
     memory    pages of the weights shared by two processes
+    kernels   a CUDA module for one model against upstream's whole (20 minutes; only by name)
 
 Nothing here is a test: numbers depend on the machine, which the table names.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,10 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.console import Console
+from ingot.engine.fetch import engine_source
+from ingot.engine.pin import load_sources
 from ingot.engine.runtime import RuntimeImage, ensure_runtime
 from ingot.recipe.build import build
 from ingot.recipe.plan import Recipe
-from tests.bench import synthetic
+from tests.bench import kernels, synthetic
 from tests.bench.measure import (
     alternate,
     back_memory,
@@ -241,12 +245,46 @@ def bench_memory(bench: Bench) -> list[Row]:
     ]
 
 
+def bench_kernels(bench: Bench) -> list[Row]:
+    """Compiling for one architecture; nothing is run. Needs nvcc and g++."""
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        raise SystemExit("the benchmark 'kernels' needs nvcc in PATH")
+    engine = engine_source(load_sources().engine, bench.console)
+    include = bench.runtime.root / "sources" / "cuda" / "ingot" / "include"
+    ours = kernels.specialised(bench.runtime, nvcc, bench.folder)
+    print(f"specialised: {ours}", file=sys.stderr)
+    peer = kernels.whole(engine, include, nvcc, bench.folder)
+    what = (
+        f"CUDA module for an IQ2_S, Q4_K, Q6_K Llama, sm_{kernels.ARCHITECTURE}, against all of it"
+    )
+    cpu, size = (ours[key] / peer[key] for key in ("cpu_seconds", "bytes"))
+    return [
+        Row(
+            f"{what}: CPU time",
+            f"{ours['cpu_seconds']:.0f} s",
+            f"{peer['cpu_seconds']:.0f} s",
+            f"{cpu:.3f}",
+            "at most 0.1",
+        ),
+        Row(
+            f"{what}: size",
+            f"{ours['bytes'] / 1e6:.1f} MB",
+            f"{peer['bytes'] / 1e6:.1f} MB",
+            f"{size:.3f}",
+            "under 15 MB",
+        ),
+    ]
+
+
 CASES: dict[str, Callable[[Bench], list[Row]]] = {
     "build": bench_build,
     "start": bench_start,
     "speed": bench_speed,
     "memory": bench_memory,
+    "kernels": bench_kernels,
 }
+ONLY_BY_NAME = ("kernels",)
 
 
 def machine() -> str:
@@ -268,6 +306,7 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         print(f"unknown benchmark {unknown[0]!r}; there are: {', '.join(CASES)}", file=sys.stderr)
         return 2
+    chosen = names or [name for name in CASES if name not in ONLY_BY_NAME]
     console = Console()
     runtime = ensure_runtime(console)
     with tempfile.TemporaryDirectory(
@@ -278,7 +317,7 @@ def main(names: Sequence[str]) -> int:
             Recipe(model=DEMO, output=scratch / "hello", name="hello"), runtime, console
         ).path
         bench = Bench(scratch, runtime, hello, console)
-        rows = [row for name in names or CASES for row in CASES[name](bench)]
+        rows = [row for name in chosen for row in CASES[name](bench)]
     print(f"Machine: {machine()}; {THREADS} threads.\n")
     print("| what | Ingot | peer | ratio | aim |\n|---|---|---|---|---|")
     for row in rows:

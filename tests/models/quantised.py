@@ -66,9 +66,9 @@ MIXES: Mapping[str, Mix] = {
 }
 
 
-def quantised(to: Path, mix: str, *, base: Path = DEMO, seed: int = 13) -> Path:
-    """Write ``base`` with the types of ``MIXES[mix]``; vectors stay as they are."""
-    chosen = MIXES[mix]
+def quantised(to: Path, mix: str | Mix, *, base: Path = DEMO, seed: int = 13) -> Path:
+    """Write ``base`` with the types of ``mix``, or of ``MIXES[mix]``; vectors stay as they are."""
+    chosen = MIXES[mix] if isinstance(mix, str) else mix
     reader = GGUFReader(base)
     writer = GGUFWriter(to, string_value(reader, "general.architecture"))
     copy_metadata(reader, writer, replace={"general.file_type": int(chosen.file_type)})
