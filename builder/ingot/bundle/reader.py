@@ -43,6 +43,7 @@ from ingot.bundle.records import (
 from ingot.errors import IngotError, InputError, IntegrityError
 
 _GAP_MAX = 2 * MODEL_ALIGNMENT
+_NO_OFFSET = 1 << 63  # records have unsigned offsets, the system signed ones
 _RESCUE_LIMIT = 256 << 20  # how far into a truncated file its manifest is looked for
 
 
@@ -219,6 +220,8 @@ def _compare(record: Record, entry: Entry | None, manifest_offset: int) -> None:
 
 
 def _pread(fd: int, length: int, offset: int) -> bytes:
+    if offset >= _NO_OFFSET:
+        return b""
     data = os.pread(fd, length, offset)
     while len(data) < length:
         more = os.pread(fd, length - len(data), offset + len(data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import subprocess
 import sys
 import zipfile
@@ -311,3 +312,14 @@ def test_a_write_that_fails_in_the_middle_is_explained(
     assert caught.value.code == code
     assert str(tmp_path / "new") in caught.value.message
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_an_offset_that_no_file_can_have_is_damage(executable: Path) -> None:
+    raw = executable.read_bytes()
+    with open_bundle(executable) as bundle:
+        offset = next(r for r in bundle.records if r.zip64).header_offset
+    directory = raw.rindex(struct.pack("<Q", offset))
+    executable.write_bytes(raw[:directory] + struct.pack("<Q", 1 << 63) + raw[directory + 8 :])
+    with pytest.raises(IntegrityError) as caught, open_bundle(executable):
+        pass
+    assert caught.value.code == "zip-structure"
