@@ -27,11 +27,16 @@ class Packed:
     sha256: str
 
 
-def pack(segments: Sequence[Segment]) -> Packed:
-    """Read and deflate a small entry; it is stored where deflating gains nothing."""
+def pack(segments: Sequence[Segment], ready: Segment | None = None) -> Packed:
+    """Read and deflate a small entry; it is stored where deflating gains nothing.
+
+    ``ready`` is what ``deflate`` made of the same content earlier, to save the time. It is
+    inflated and compared; if it differs it counts for nothing.
+    """
     content = read_small(segments)
-    engine = zlib.compressobj(level=9, method=zlib.DEFLATED, wbits=-15)
-    deflated = engine.compress(content) + engine.flush()
+    deflated = _checked(ready, content) if ready is not None else None
+    if deflated is None:
+        deflated = deflate(content)
     smaller = len(deflated) < len(content)
     return Packed(
         method=DEFLATED if smaller else STORED,
@@ -40,6 +45,20 @@ def pack(segments: Sequence[Segment]) -> Packed:
         crc32=crc32(content),
         sha256=sha256(content),
     )
+
+
+def deflate(content: bytes) -> bytes:
+    """Raw DEFLATE, as entries have it."""
+    engine = zlib.compressobj(level=9, method=zlib.DEFLATED, wbits=-15)
+    return engine.compress(content) + engine.flush()
+
+
+def _checked(ready: Segment, content: bytes) -> bytes | None:
+    data = read_small([ready])
+    try:
+        return data if inflate(data, len(content), "") == content else None
+    except IntegrityError:
+        return None
 
 
 def read_small(segments: Sequence[Segment]) -> bytes:

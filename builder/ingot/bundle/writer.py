@@ -40,7 +40,8 @@ _NO_HASH = "0" * 64
 @dataclass(frozen=True)
 class Source:
     """An entry to be written. ``expected`` is what its content must hash to, if that is known:
-    the sha256 for plain entries, the tree's root for weights.
+    the sha256 for plain entries, the tree's root for weights. ``deflated`` is the content of a
+    small entry, deflated before.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Source:
     target: str | None = None
     expected: str | None = None
     gpu: GpuFacts | None = None
+    deflated: FileRegion | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _plan(contents: Contents) -> _Plan:
             raise InputError(f"the entry name {source.name!r} {problem}", code="entry-name")
     small = [source for source in sources if source.role in DEFLATABLE]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        results = pool.map(lambda source: pack(source.segments), small)
+        results = pool.map(lambda source: pack(source.segments, source.deflated), small)
         packed = {source.name: done for source, done in zip(small, results, strict=True)}
     for source in small:
         _expect(source, packed[source.name].sha256)

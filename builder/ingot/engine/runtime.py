@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ingot import process
+from ingot.bundle.deflate import deflate
 from ingot.console import Progress
 from ingot.engine.fetch import engine_source
 from ingot.engine.gpusources import collect_sources
@@ -34,13 +35,14 @@ _RECORD_LIMIT = 1 << 20
 _RECIPE = "2"  # raise it when this file changes what an image holds
 _TARGETS = ("ingot-runtime", "ingot-modules")
 _BUILD_TYPE = "Release"
-_GROUPS = ("modules", "ui", "licenses", "sources")
+_DEFLATED = ("ui", "licenses", "sources")
+_GROUPS = ("modules", "deflated", *_DEFLATED)
 
 
 @dataclass(frozen=True)
 class RuntimeImage:
     """A complete image. Names in ``ui``, ``licenses`` and ``sources`` are relative, with forward
-    slashes.
+    slashes. ``deflated`` has what executables carry compressed: ``ui/index.html`` -> its file.
 
     ``identity`` is ``{"engine": {package, version, commit, sha256}, "toolchain": {name: version},
     "key": hex}``.
@@ -53,6 +55,7 @@ class RuntimeImage:
     ui: tuple[tuple[str, Path], ...]
     licenses: tuple[tuple[str, Path], ...]
     sources: tuple[tuple[str, Path], ...]
+    deflated: Mapping[str, Path]
     identity: Mapping[str, object]
 
     @classmethod
@@ -85,6 +88,7 @@ class RuntimeImage:
             ui=tuple(paths["ui"]),
             licenses=tuple(paths["licenses"]),
             sources=tuple(paths["sources"]),
+            deflated=dict(paths["deflated"]),
             identity=record.identity,
         )
 
@@ -219,6 +223,7 @@ def _make(folder: Path, sources: Sources, target: Target, key: str, progress: Pr
         )
     _assemble(folder, program.result(), page.result(), source.result(), compiler.result())
     _add_sources(folder, source.result(), sources)
+    _deflate(folder)
     identity = {
         "engine": sources.engine.identity(),
         "toolchain": sources.tools.identity(),
@@ -303,3 +308,13 @@ def _add_sources(folder: Path, engine: Path, sources: Sources) -> None:
         target = folder / "sources" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
+
+
+def _deflate(folder: Path) -> None:
+    """Deflate once what every build would deflate: that is most of a small model's build."""
+    for group in _DEFLATED:
+        for path in sorted((folder / group).rglob("*")):
+            if path.is_file():
+                target = folder / "deflated" / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(deflate(path.read_bytes()))

@@ -174,16 +174,20 @@ def runtime_sources(runtime: RuntimeImage, *, ui: bool, sources: bool) -> tuple[
         )
         for path in runtime.modules
     ]
-    licenses = [
-        Source(f"licenses/{name}", LICENSE, (_whole(path),)) for name, path in runtime.licenses
+    small = [("licenses", LICENSE, runtime.licenses)]
+    small += [("ui", UI, runtime.ui)] if ui else []
+    small += [("sources", SOURCE, runtime.sources)] if sources else []
+    rest = [
+        Source(f"{group}/{name}", role, (_whole(path),), deflated=_deflated(runtime, group, name))
+        for group, role, files in small
+        for name, path in files
     ]
-    page = [Source(f"ui/{name}", UI, (_whole(path),)) for name, path in runtime.ui if ui]
-    code = [
-        Source(f"sources/{name}", SOURCE, (_whole(path),))
-        for name, path in runtime.sources
-        if sources
-    ]
-    return (*modules, *licenses, *page, *code)
+    return (*modules, *rest)
+
+
+def _deflated(runtime: RuntimeImage, group: str, name: str) -> FileRegion | None:
+    path = runtime.deflated.get(f"{group}/{name}")
+    return _whole(path) if path else None
 
 
 def gpu_source(runtime: RuntimeImage, module: GpuModule) -> Source:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ingot.bundle.deflate import inflate
 from ingot.console import NullProgress
 from ingot.engine import runtime
 from ingot.engine.pin import Sources
@@ -53,6 +54,10 @@ def test_the_first_call_builds_and_the_second_finds(sources: Sources, calls: Pat
         "cuda/ingot/LICENSE",
         "cuda/ingot/entry.cu",
     ]
+    page = inflate(image.deflated["ui/index.html"].read_bytes(), 15, "")
+    assert page == dict(image.ui)["index.html"].read_bytes()
+    groups = {name.partition("/")[0] for name in image.deflated}
+    assert groups == {"ui", "licenses", "sources"}
     assert runtime.ensure_runtime(QUIET) == image
     assert sorted(calls.read_text().split("\n")) == ["", "ninja", "npm ci"]
 

@@ -37,6 +37,7 @@ def image(tmp_path: Path) -> Path:
         "ui/index.html",
         "licenses/x.txt",
         "sources/cuda/x.cu",
+        "deflated/ui/index.html",
     ):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,7 @@ def test_an_image_loads_as_it_was_written(image: Path) -> None:
     )
     assert loaded.licenses == (("x.txt", image / "licenses/x.txt"),)
     assert loaded.sources == (("cuda/x.cu", image / "sources/cuda/x.cu"),)
+    assert loaded.deflated == {"ui/index.html": image / "deflated/ui/index.html"}
     assert loaded.identity == IDENTITY
 
 

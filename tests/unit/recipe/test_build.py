@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ingot.bundle.deflate import deflate
 from ingot.bundle.manifest import WEIGHTS, Manifest
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
@@ -105,6 +107,27 @@ def test_sources_are_carried_unless_left_out_and_a_repack_keeps_it_so(
     changes = Changes(sources=True)
     repack(without, runtime, without, NullProgress(), changes=changes)
     assert without.read_bytes() == with_them.read_bytes()
+
+
+def test_what_was_deflated_before_is_taken_if_it_is_right(
+    tmp_path: Path, recipe: Recipe, runtime: RuntimeImage
+) -> None:
+    page = dict(runtime.ui)["_app/page.js"]
+    ready = tmp_path / "page.deflated"
+    prepared = replace(runtime, deflated={"ui/_app/page.js": ready})
+    again = replace(recipe, output=tmp_path / "hello-again", name="hello")
+    first = replace(recipe, output=tmp_path / "hello-first", name="hello")
+    plain = build(first, runtime, NullProgress()).path.read_bytes()
+    for data in (b"", b"damaged", deflate(b"other"), deflate(page.read_bytes() + b" ")):
+        ready.write_bytes(data)
+        assert build(again, prepared, NullProgress(), force=True).path.read_bytes() == plain
+    engine = zlib.compressobj(1, wbits=-15)
+    ready.write_bytes(engine.compress(page.read_bytes()) + engine.flush())
+    done = build(again, prepared, NullProgress(), force=True)
+    entry = done.manifest.entry("ui/_app/page.js")
+    assert entry is not None
+    assert entry.stored == ready.stat().st_size
+    manifest_of(done.path)
 
 
 def test_a_split_model_is_joined(tmp_path: Path, runtime: RuntimeImage) -> None:
