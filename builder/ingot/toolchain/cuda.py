@@ -28,7 +28,8 @@ _FOLDERS = ("/opt/cuda", "/usr/local/cuda")
 _VERSION = re.compile(r"\bV(\d+\.\d+\.\d+)\b")
 _PROBE_SECONDS = 60.0
 # The first toolkit that accepts Clang 22 and its libc++ as a host compiler. Tried with zig 0.17:
-# 13.0 to 13.3 stop in libc++'s headers, 13.4.92 and 13.5.37 compile the whole backend.
+# 13.0 to 13.3 stop in libc++'s headers; 13.4.92 and 13.5.37 compiled every file of the backend
+# that was tried, cub and ggml-cuda.cu among them.
 _FIRST_WITH_ZIG = (13, 4)
 
 
