@@ -146,7 +146,8 @@ def parse_end(raw: bytes, at: int) -> tuple[int, int, int]:
         raise _broken("the end records are missing")
     fields = _EOCD64.unpack(raw[:EOCD64_SIZE])
     count, size, offset = fields[7], fields[8], fields[9]
-    if raw != end_records(count, offset, size, raw[-TAIL_SIZE:]) or offset + size != at:
+    # The sum first: one beyond 64 bits could not even be rendered for the comparison.
+    if offset + size != at or raw != end_records(count, offset, size, raw[-TAIL_SIZE:]):
         raise _broken("the end records are not as Ingot writes them")
     return count, offset, size
 

@@ -69,7 +69,4 @@ def command(
     progress = Console()
     runtime = ensure_runtime(progress)
     target = output if output is not None else file
-    done = repack(file, runtime, target, progress, changes=changes, force=force)
-    for name in done.dropped:
-        progress.say(f"left out: {name}, compiled for another engine")
-    show(done, as_json)
+    show(repack(file, runtime, target, progress, changes=changes, force=force), as_json)

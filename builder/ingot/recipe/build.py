@@ -37,14 +37,12 @@ class BuildResult:
     """An executable that was written; ``seconds`` is what writing took.
 
     ``notes`` are for the user: what was left out, and why.
-    ``dropped`` are GPU modules that a repack left out, because they do not fit the new runtime.
     """
 
     path: Path
     manifest: Manifest
     seconds: float
     notes: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,12 @@ def repack(
         contents = _contents(bundle, runtime, changes, fitting)
         header = header_of(bundle.region(bundle.manifest.with_role(MODEL)[0]))
         done = _write(output, contents, header, runtime, progress)
-        return replace(done, dropped=tuple(e.name for e in modules if e not in fitting))
+        left_out = tuple(
+            f"{entry.name} is left out: it was compiled for another engine"
+            for entry in modules
+            if entry not in fitting
+        )
+        return replace(done, notes=(*done.notes, *left_out))
 
 
 def _contents(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingot.bundle.manifest import ARCH
 from ingot.errors import UsageError
 
 NONE = "none"
@@ -13,6 +13,7 @@ PTX = "ptx"
 _HINT = "for example: --gpu none, --gpu cuda, --gpu cuda:80,90 or --gpu cuda:80,90,ptx"
 # Turing, Ampere (data centre and consumer), Ada, Hopper; consumer Blackwell from CUDA 12.8 on.
 _DEFAULT = ("75", "80", "86", "89", "90")
+_ARCH = re.compile(r"[5-9][0-9]|1[0-9]{2}", re.ASCII)
 _BLACKWELL, _BLACKWELL_SINCE = "120", (12, 8)
 
 
@@ -49,14 +50,14 @@ def parse_gpu(text: str) -> CudaWish | None:
     words = rest.split(",")
     archs = [word for word in words if word != PTX]
     for word in archs:
-        if not ARCH.fullmatch(word) or int(word.rstrip("af")) < 50:
+        if not _ARCH.fullmatch(word):
             raise UsageError(
                 f"--gpu {text!r}: {word!r} is no compute capability", hint=_HINT, code="bad-gpu"
             )
     if len(set(words)) != len(words) or not archs:
         what = "names something twice" if archs else "names no compute capability"
         raise UsageError(f"--gpu {text!r} {what}", hint=_HINT, code="bad-gpu")
-    return CudaWish(tuple(sorted(archs, key=_number)), PTX in words)
+    return CudaWish(tuple(sorted(archs, key=int)), PTX in words)
 
 
 def version_of(toolkit: str) -> tuple[int, ...]:
@@ -67,7 +68,3 @@ def version_of(toolkit: str) -> tuple[int, ...]:
 def describe(archs: Sequence[str], *, ptx: bool) -> str:
     """``sm_80, sm_90, PTX``."""
     return ", ".join([f"sm_{arch}" for arch in archs] + ["PTX"] * ptx)
-
-
-def _number(arch: str) -> tuple[int, str]:
-    return int(arch.rstrip("af")), arch

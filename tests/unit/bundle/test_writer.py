@@ -323,3 +323,13 @@ def test_an_offset_that_no_file_can_have_is_damage(executable: Path) -> None:
     with pytest.raises(IntegrityError) as caught, open_bundle(executable):
         pass
     assert caught.value.code == "zip-structure"
+
+
+def test_a_directory_beyond_64_bits_is_damage(executable: Path) -> None:
+    raw = bytearray(executable.read_bytes())
+    end = raw.rindex(b"PK\x06\x06")
+    raw[end + 40 : end + 56] = b"\xff" * 16  # size and offset of the central directory
+    executable.write_bytes(raw)
+    with pytest.raises(IntegrityError) as caught, open_bundle(executable):
+        pass
+    assert caught.value.code == "zip-structure"
