@@ -26,7 +26,7 @@ static const Room ROOMS[] = {
     {"LOG", "unary"}, {"MEAN", "mean"}, {"MUL", "binbcast"}, {"MUL_MAT", ""}, {"MUL_MAT_ID", "mmid"}, {"NORM", "norm"},
     {"OUT_PROD", "out-prod"}, {"PAD", "pad"}, {"PAD_REFLECT_1D", "pad_reflect_1d"}, {"POOL_1D", "pool1d"}, {"POOL_2D", "pool2d"},
     {"REPEAT", "binbcast"}, {"RMS_NORM", "norm"}, {"ROLL", "roll"}, {"ROPE", "rope"}, {"RWKV_WKV6", "wkv"}, {"RWKV_WKV7", "wkv"},
-    {"SCALE", "scale softcap"}, {"SET", "set"}, {"SET_ROWS", "set-rows"}, {"SIN", "unary"}, {"SOFT_MAX", "softmax"},
+    {"SCALE", "scale softcap"}, {"SET", "set"}, {"SET_ROWS", "set-rows"}, {"SIN", "unary snake"}, {"SOFT_MAX", "softmax"},
     {"SOLVE_TRI", "solve_tri"}, {"SQR", "unary"}, {"SQRT", "unary"}, {"SSM_CONV", "ssm-conv"}, {"SSM_SCAN", "ssm-scan"},
     {"SUB", "binbcast"}, {"SUM", "sum"}, {"SUM_ROWS", "sumrows"}, {"TIMESTEP_EMBEDDING", "tsembd"}, {"TOP_K", "top-k argsort"},
     {"TRI", "tri"}, {"UNARY", "unary"}, {"UPSCALE", "upscale"},

@@ -72,17 +72,18 @@ def driver(tmp_path: Path) -> Driver:
         folder = tmp_path / "driver"
         folder.mkdir()
         (folder / "cuda.c").write_text(_DRIVER % at_start)
+        zig_cache = str(make_folder(cache_dir() / "zig"))
         compile_with = zig.install(load_sources().tools.packages["ziglang"], NullProgress())
         subprocess.run(
-            [*_zig_cc(compile_with), "-shared", "-fPIC", "cuda.c", "-o", "libcuda.so.1"],
+            [compile_with.program, "cc", "-shared", "-fPIC", "cuda.c", "-o", "libcuda.so.1"],
             cwd=folder,
             check=True,
-            env={**os.environ, "ZIG_LOCAL_CACHE_DIR": str(folder)},
+            env={
+                **os.environ,
+                "ZIG_LOCAL_CACHE_DIR": str(folder),
+                "ZIG_GLOBAL_CACHE_DIR": zig_cache,
+            },
         )
         return {**os.environ, "LD_LIBRARY_PATH": str(folder)}
 
     return make
-
-
-def _zig_cc(program: Path) -> list[str]:
-    return [str(program), "cc"]

@@ -17,6 +17,8 @@ _BACKEND = "ggml/src/ggml-cuda"
 _HEADER_FOLDERS = ("ggml/include", "ggml/src")
 _ENDINGS = (".cu", ".cuh", ".h")
 _NOT_COMPILED = ("NOTES.md",)
+# Training, and other makers' GPUs: no unit of runtime/gpu/cuda_units.cc includes them.
+_LEFT_OUT = ("cross-entropy-loss.cu", "opt-step-adamw.cu", "opt-step-sgd.cu", "hip.h", "musa.h")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
@@ -29,7 +31,7 @@ def collect_sources(engine: Path, native: Path, licence: Path) -> Mapping[str, P
         path
         for folder in (engine / _BACKEND, engine / _BACKEND / "vendors")
         for path in folder.glob("*")
-        if path.suffix in _ENDINGS
+        if path.suffix in _ENDINGS and path.name not in _LEFT_OUT
     ]
     ours = [path for path in _files(native / "cuda") if path.name not in _NOT_COMPILED]
     if not backend or not (engine / "LICENSE").is_file():

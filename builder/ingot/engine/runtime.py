@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ingot import process
-from ingot.bundle.deflate import deflate
 from ingot.console import Progress
 from ingot.engine.fetch import engine_source
 from ingot.engine.gpusources import collect_sources
@@ -311,10 +310,16 @@ def _add_sources(folder: Path, engine: Path, sources: Sources) -> None:
 
 
 def _deflate(folder: Path) -> None:
-    """Deflate once what every build would deflate: that is most of a small model's build."""
+    """Deflate once what every build would deflate: that is most of a small model's build.
+
+    Zopfli takes twenty seconds where zlib takes half a one, and saves five bytes of a hundred.
+    """
+    from zopfli import zlib as zopfli  # here, because only the first build needs it
+
     for group in _DEFLATED:
         for path in sorted((folder / group).rglob("*")):
             if path.is_file():
                 target = folder / "deflated" / path.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(deflate(path.read_bytes()))
+                wrapped = zopfli.compress(path.read_bytes(), numiterations=3)
+                target.write_bytes(wrapped[2:-4])  # without zlib's header and checksum
