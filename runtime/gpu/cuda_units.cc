@@ -240,7 +240,6 @@ static void plan_products(std::vector<Unit> & units, const KernelSet & set, cons
         add_unit(units, "mmq-" + type, text);
     }
     add_unit(units, "mmq", narrowed("mmq", kept));
-    add_unit(units, "mmid", include("mmid.cu"));
 
     const bool flash = std::any_of(set.attention.begin(), set.attention.end(), known_head);
     bool vectors = !flash, matrices = false;

@@ -16,7 +16,7 @@ from ingot.errors import IntegrityError
 _BACKEND = "ggml/src/ggml-cuda"
 _HEADER_FOLDERS = ("ggml/include", "ggml/src")
 _ENDINGS = (".cu", ".cuh", ".h")
-_NOT_COMPILED = ("NOTES.md",)
+_NOT_COMPILED = ("NOTES.md", "on-a-gpu.sh")
 # Training, and other makers' GPUs: no unit of runtime/gpu/cuda_units.cc includes them.
 _LEFT_OUT = ("cross-entropy-loss.cu", "opt-step-adamw.cu", "opt-step-sgd.cu", "hip.h", "musa.h")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
