@@ -85,11 +85,29 @@ static void test(const os::SealedFile & module, const KernelSet & set) {
     if (!trial.passed(why)) throw Failure(EXIT_GPU, "the module that was compiled does not pass its test on this GPU: " + why, "it is not used");
 }
 
-// The compiler's words when it failed: the log that the hint names.
-static std::string log_of(const Failure & failure) {
-    if (failure.hint.rfind("see ", 0) != 0) return failure.hint;
+std::string log_of(const Failure & failure) {
+    if (failure.hint.rfind("see ", 0) != 0) return "";
     std::ifstream stream(failure.hint.substr(4), std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+os::TemporaryFolder workplace(const ModuleCache & cache) {
+    std::string why;
+    auto folder = cache.scratch(SCRATCH_BYTES, why);
+    if (!folder) throw Failure(EXIT_TOOLCHAIN, "there is no place to compile in: " + why, "name one with --cache-dir, or set TMPDIR");
+    return std::move(*folder);
+}
+
+void use_objects(ModuleRequest & request, const ModuleCache & cache) {
+    request.take_object = [&cache](const std::string & key, const std::string & path) {
+        std::string why;
+        const auto object = cache.object(key, why);
+        return object && object->write_to(path, why);
+    };
+    request.keep_object = [&cache](const std::string & key, const std::string & path) {
+        std::string why;
+        if (const auto object = os::SealedFile::copy(path, why)) cache.store_object(key, *object, why);
+    };
 }
 
 // One recompilation under the key's lock.
@@ -99,11 +117,9 @@ class Recompilation {
         : bundle_(bundle), set_(set), options_(options), cache_(cache), key_(std::move(key)) {}
 
     Outcome make() {
-        std::string why;
-        const auto scratch = cache_.scratch(SCRATCH_BYTES, why);
-        if (!scratch) throw Failure(EXIT_TOOLCHAIN, "there is no place to compile in: " + why, "name one with --cache-dir, or set TMPDIR");
+        const auto scratch = workplace(cache_);
         try {
-            return make_in(scratch->path());
+            return make_in(scratch.path());
         } catch (const Failure & failure) {
             std::string ignored;
             cache_.remember_failure(key_, failure.what(), log_of(failure), ignored);
@@ -123,15 +139,7 @@ class Recompilation {
         request.jobs         = os::cpu_count();
         unpack_sources(bundle_, request.sources);
         request.toolkit     = find_toolkit(options_.nvcc, options_.host_compiler, std::to_string(request.capabilities.back()), scratch);
-        request.take_object = [&](const std::string & key, const std::string & path) {
-            std::string why;
-            const auto object = cache_.object(key, why);
-            return object && object->write_to(path, why);
-        };
-        request.keep_object = [&](const std::string & key, const std::string & path) {
-            std::string why;
-            if (const auto object = os::SealedFile::copy(path, why)) cache_.store_object(key, *object, why);
-        };
+        use_objects(request, cache_);
         const Module module = make_module(request, tell);
         std::string  why;
         const auto   sealed = os::SealedFile::copy(module.path, why);

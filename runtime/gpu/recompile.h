@@ -4,6 +4,7 @@
 #include <string>
 
 #include "../bundle.h"
+#include "../error.h"
 #include "../kernel_set.h"
 #include "../module_cache.h"
 #include "cuda_module.h"
@@ -18,6 +19,15 @@ std::string start_key(const std::string & sources_digest, const KernelSet & set,
 
 // Of the sources in the bundle, by their hashes in the manifest; "" when it carries none.
 std::string sources_digest(const Bundle & bundle);
+
+// A private folder to compile in. Throws Failure(EXIT_TOOLCHAIN) when there is no room for one.
+os::TemporaryFolder workplace(const ModuleCache & cache);
+
+// The compiler's words, where a failure's hint names the log that has them; else "".
+std::string log_of(const Failure & failure);
+
+// Lets `request` take objects from `cache`, which must outlive it, and keep new ones there.
+void use_objects(ModuleRequest & request, const ModuleCache & cache);
 
 struct Outcome {
     bool        compiled = false;  // else it was there already

@@ -31,33 +31,6 @@ static int number(const std::string & text, const char * what, int low, int high
     return (int) value;
 }
 
-// A folder that is removed at the end.
-struct Workplace {
-    std::filesystem::path path;
-    Workplace() {
-        std::string name = (std::filesystem::temp_directory_path() / "ingot-XXXXXX").string();
-        if (!mkdtemp(name.data())) throw Failure(EXIT_INPUT, name + ": cannot be made", "set TMPDIR to a folder that can be written to");
-        path = name;
-    }
-    ~Workplace() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
-    }
-};
-
-// The builder's objects, kept between its builds.
-static void use_objects(gpu::ModuleRequest & request, const ModuleCache & cache) {
-    request.take_object = [&cache](const std::string & key, const std::string & path) {
-        std::string why;
-        const auto object = cache.object(key, why);
-        return object && object->write_to(path, why);
-    };
-    request.keep_object = [&cache](const std::string & key, const std::string & path) {
-        std::string why;
-        if (const auto object = os::SealedFile::copy(path, why)) cache.store_object(key, *object, why);
-    };
-}
-
 static gpu::ModuleRequest request_of(const Bundle * bundle, Args & user) {
     gpu::ModuleRequest request;
     request.sources = one(user, "--sources");
@@ -83,21 +56,33 @@ static void print_module(const gpu::Module & module, const gpu::ModuleRequest & 
     std::puts(document.dump().c_str());
 }
 
+// The log lies in the scratch folder, which is about to go: its words are printed instead.
+[[noreturn]] static void tell_log(const Failure & failure) {
+    const std::string log = gpu::log_of(failure);
+    std::fputs(log.c_str(), stderr);
+    throw Failure(failure.code, failure.what(), log.empty() ? failure.hint : "the compiler's words are above");
+}
+
 static int for_builder(const Bundle * bundle, Args user, const std::string & output) {
     take_flag(user, {"--json"});
     const std::string objects = one(user, "--object-cache");
     gpu::ModuleRequest request = request_of(bundle, user);
-    const Workplace work;
-    request.scratch = work.path.string();
-    request.toolkit = gpu::find_toolkit(gpu::options().nvcc, gpu::options().host_compiler, std::to_string(request.capabilities.back()), request.scratch);
     std::string why;
     const ModuleCache cache = ModuleCache::open(objects, ModuleCache::Access::write, why);
-    if (!objects.empty()) use_objects(request, cache);
-    const gpu::Module module = gpu::make_module(request, [](size_t done, size_t total, const std::string & name) {
-        if (!name.empty()) std::fprintf(stderr, "[%zu/%zu] %s\n", done, total, name.c_str());
-    });
-    std::filesystem::copy_file(module.path, output, std::filesystem::copy_options::overwrite_existing);
-    print_module(module, request, output);
+    const auto scratch = gpu::workplace(cache);
+    request.scratch = scratch.path();
+    if (!objects.empty()) gpu::use_objects(request, cache);
+    try {
+        request.toolkit = gpu::find_toolkit(gpu::options().nvcc, gpu::options().host_compiler,
+                                            std::to_string(request.capabilities.back()), request.scratch);
+        const gpu::Module module = gpu::make_module(request, [](size_t done, size_t total, const std::string & name) {
+            if (!name.empty()) std::fprintf(stderr, "[%zu/%zu] %s\n", done, total, name.c_str());
+        });
+        std::filesystem::copy_file(module.path, output, std::filesystem::copy_options::overwrite_existing);
+        print_module(module, request, output);
+    } catch (const Failure & failure) {
+        tell_log(failure);
+    }
     return EXIT_DONE;
 }
 

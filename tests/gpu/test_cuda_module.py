@@ -181,3 +181,4 @@ def test_an_architecture_that_nvcc_does_not_know(
     )
     assert done.returncode == 6
     assert b"compute capability 55" in done.stderr
+    assert b"Unsupported gpu architecture" in done.stderr  # nvcc's own words; its log is gone
