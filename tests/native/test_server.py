@@ -154,19 +154,22 @@ def test_chat_on_a_terminal_has_the_web_page_too(hello: Path) -> None:
     if pid == 0:
         os.execv(hello, [os.fspath(hello), "-n", "12", "--temp", "0"])
 
-    def read_until(pattern: bytes, seconds: float = 90) -> bytes:
-        seen, end = b"", time.monotonic() + seconds
-        while not re.search(pattern, seen):
-            assert time.monotonic() < end, seen
-            if select.select([terminal], [], [], 0.2)[0]:
-                seen += os.read(terminal, 65536)
-        return seen
+    unread = b""
 
-    start = read_until(rb"web page: http://127\.0\.0\.1:(\d+)")
-    found = re.search(rb"web page: (http://127\.0\.0\.1:\d+)", start)
-    assert found
+    def read_until(pattern: bytes, seconds: float = 90) -> re.Match[bytes]:
+        """The next match; what comes after it stays for the next call."""
+        nonlocal unread
+        end = time.monotonic() + seconds
+        while not (found := re.search(pattern, unread)):
+            assert time.monotonic() < end, unread
+            if select.select([terminal], [], [], 0.2)[0]:
+                unread += os.read(terminal, 65536)
+        unread = unread[found.end() :]
+        return found
+
+    page = read_until(rb"web page: (http://127\.0\.0\.1:\d+)\s")
     read_until(rb"/exit")
-    health = json.load(urllib.request.urlopen(f"{found.group(1).decode()}/health", timeout=30))
+    health = json.load(urllib.request.urlopen(f"{page.group(1).decode()}/health", timeout=30))
     assert health == {"status": "ok"}
     os.write(terminal, b"def add(a, b):\n")
     read_until(rb"t/s")
