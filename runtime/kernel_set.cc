@@ -59,10 +59,16 @@ KernelSet kernel_set_from_json(const json & document) {
     return set;
 }
 
-static std::string type_name(ggml_type type) {
+std::string type_name(ggml_type type) {
     std::string name = ggml_type_name(type);
     for (char & c : name) c = (char) std::tolower((unsigned char) c);
     return name;
+}
+
+ggml_type type_named(const std::string & name) {
+    int type = 0;
+    while (type < GGML_TYPE_COUNT && !(ggml_type_name((ggml_type) type) && type_name((ggml_type) type) == name)) ++type;
+    return (ggml_type) type;
 }
 
 static std::string op_name(const ggml_tensor & node) {

@@ -26,6 +26,9 @@ namespace ingot {
 // with the kind of a unary or gated op in brackets ("UNARY(SILU)", "GLU(SWIGLU)").
 using TypePair = std::pair<std::string, std::string>;
 
+std::string type_name(ggml_type type);
+ggml_type   type_named(const std::string & name);  // GGML_TYPE_COUNT when there is none
+
 // How many weight tensors have a type, and their bytes.
 struct WeightShare {
     uint64_t count = 0;

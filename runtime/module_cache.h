@@ -3,7 +3,7 @@
 //   DIR/modules/KEY.so     a module with its record (entry_folder.h)
 //   DIR/modules/KEY.log    why it could not be made, and the compiler's words
 //   DIR/modules/KEY.lock   flocked by whoever makes it; stays, empty
-//   DIR/objects/KEY.o      parts of modules, in the same format
+//   DIR/objects/KEY.o      parts of modules, in the same format; marks of passed tests
 //   DIR/scratch/           where compilers work
 //
 // Rules

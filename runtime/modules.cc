@@ -9,6 +9,7 @@
 #include "error.h"
 #include "ggml-cpu.h"
 #include "known_answers.h"
+#include "sealed_file.h"
 
 // Upstream's score function, once per level (native/cpu_modules.cmake).
 #define INGOT_CPU_LEVEL(name, score) extern "C" int score(void);
@@ -60,10 +61,11 @@ class Attempt {
     Attempt(const Bundle & bundle, const CpuCandidate & candidate, const std::set<std::string> & types)
         : level(candidate.level) {
         const auto bytes = bundle.read(*candidate.entry);  // throws when it is not what the manifest says
-        if (!library_.create("ggml-cpu-" + level, bytes, why_)) return;
+        library_ = os::SealedFile::of(bytes, why_);
+        if (!library_) return;
         trial_.emplace([&] {
             std::string ignored;
-            auto init = reinterpret_cast<init_function>(library_.load("ggml_backend_init", ignored));
+            auto init = reinterpret_cast<init_function>(library_->load("ggml_backend_init", ignored));
             return init && answers_are_right(init(), types);
         }, TEST_SECONDS);
     }
@@ -71,15 +73,15 @@ class Attempt {
     ggml_backend_reg_t finish(std::string & why) {
         why = why_;
         if (!trial_ || !trial_->passed(why)) return nullptr;
-        auto init = reinterpret_cast<init_function>(library_.load("ggml_backend_init", why));
+        auto init = reinterpret_cast<init_function>(library_->load("ggml_backend_init", why));
         return init ? init() : nullptr;
     }
     const std::string level;
 
   private:
-    os::MemoryLibrary        library_;
-    std::optional<os::Trial> trial_;
-    std::string              why_;
+    std::optional<os::SealedFile> library_;
+    std::optional<os::Trial>      trial_;
+    std::string                   why_;
 };
 
 // What begin_cpu_choice leaves for choose_cpu.
@@ -101,7 +103,7 @@ void begin_cpu_choice(const std::set<std::string> & types) {
         }
     }
     std::string why;
-    if (!choice.candidates.empty() && !os::MemoryLibrary::possible(why)) {
+    if (!choice.candidates.empty() && !os::SealedFile::loads(why)) {
         std::fprintf(stderr, "note: CPU modules cannot be loaded here (%s): running the slower baseline\n", why.c_str());
         choice.candidates.clear();
     }

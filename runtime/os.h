@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,23 +37,6 @@ class File {
 // Paths under which the running program may be opened, best first.
 std::vector<std::string> own_paths(const char * argv0);
 
-// A library loaded from memory: no file system is involved, no name is looked up.
-class MemoryLibrary {
-  public:
-    // Whether this system can do it at all; if not, `why` says what is missing.
-    static bool possible(std::string & why);
-    // Copies `bytes` into sealed anonymous memory. False, with the reason in `why`, when
-    // that fails.
-    bool create(const std::string & name, const std::vector<uint8_t> & bytes, std::string & why);
-    // Maps it and returns the address of `symbol`, or nullptr with the reason in `why`.
-    // The mapping stays until the process ends.
-    void * load(const char * symbol, std::string & why) const;
-    ~MemoryLibrary();
-
-  private:
-    int fd_ = -1;
-};
-
 // A test in a child process that can't hurt this one: a crash, an abort or a hang counts as
 // failure. It runs beside this process until the verdict is asked for.
 class Trial {
@@ -69,6 +53,10 @@ class Trial {
     int seconds_;
     std::string failed_to_start_;
 };
+
+// What `question` returns in a child process. Nothing, with the reason in `why`, when it crashed,
+// threw or took longer than `seconds`. What it prints is lost.
+std::optional<std::string> answer_of(const std::function<std::string()> & question, int seconds, std::string & why);
 
 // Runs `work` in a child process beside this one, which does not wait for it.
 void in_background(const std::function<void()> & work);

@@ -2,28 +2,25 @@
 
 #include "error.h"
 
+#include "sealed_file.h"
+
 #include <arpa/inet.h>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <csignal>
 #include <cstring>
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <filesystem>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U
-#endif
 
 namespace ingot::os {
 
@@ -84,64 +81,6 @@ std::vector<std::string> own_paths(const char * argv0) {
     if (const auto * execfn = reinterpret_cast<const char *>(getauxval(AT_EXECFN))) paths.emplace_back(execfn);
     if (argv0 && *argv0) paths.emplace_back(argv0);
     return paths;
-}
-
-static int anonymous_file(const char * name) {
-    int fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-    if (fd < 0 && errno == EINVAL) {  // a kernel before 6.3 does not know MFD_EXEC
-        fd = (int) syscall(SYS_memfd_create, name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    }
-    return fd;
-}
-
-bool MemoryLibrary::possible(std::string & why) {
-    // dlopen wants a path, and the only one that memory has is under /proc.
-    if (access("/proc/self/fd", X_OK) != 0) {
-        why = "/proc is not mounted";
-        return false;
-    }
-    const int fd = anonymous_file("probe");
-    if (fd < 0) why = std::string("no anonymous memory file: ") + std::strerror(errno);
-    else close(fd);
-    return fd >= 0;
-}
-
-bool MemoryLibrary::create(const std::string & name, const std::vector<uint8_t> & bytes, std::string & why) {
-    fd_ = anonymous_file(name.c_str());
-    if (fd_ < 0) {
-        why = std::string("no anonymous memory file: ") + std::strerror(errno);
-        return false;
-    }
-    size_t done = 0;
-    while (done < bytes.size()) {
-        const ssize_t n = write(fd_, bytes.data() + done, bytes.size() - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) {
-            why = std::string("cannot fill memory file: ") + std::strerror(errno);
-            return false;
-        }
-        done += (size_t) n;
-    }
-    // Sealed: what was hashed can't change any more.
-    if (fcntl(fd_, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) {
-        why = std::string("cannot seal memory file: ") + std::strerror(errno);
-        return false;
-    }
-    return true;
-}
-
-void * MemoryLibrary::load(const char * symbol, std::string & why) const {
-    void * library = dlopen(("/proc/self/fd/" + std::to_string(fd_)).c_str(), RTLD_NOW | RTLD_LOCAL);
-    void * address = library ? dlsym(library, symbol) : nullptr;
-    if (!address) {
-        const char * reason = dlerror();
-        why = reason ? reason : "symbol is null";
-    }
-    return address;
-}
-
-MemoryLibrary::~MemoryLibrary() {
-    if (fd_ >= 0) close(fd_);
 }
 
 // Not 0: code that merely exits early must not count as a passed test.
@@ -205,6 +144,43 @@ bool Trial::passed(std::string & why) {
         why = "it computed wrong results";
     }
     return false;
+}
+
+// Reads until the other end is closed; false when `seconds` have passed.
+static bool read_until(int fd, int seconds, std::string & text) {
+    char buffer[4096];
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    while (std::chrono::steady_clock::now() < end) {
+        pollfd event{fd, POLLIN, 0};
+        if (poll(&event, 1, 100) <= 0) continue;
+        const ssize_t count = read(fd, buffer, sizeof buffer);
+        if (count == 0) return true;
+        if (count > 0) text.append(buffer, (size_t) count);
+        else if (errno != EINTR) return false;
+    }
+    return false;
+}
+
+std::optional<std::string> answer_of(const std::function<std::string()> & question, int seconds, std::string & why) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        why = std::string("no pipe: ") + std::strerror(errno);
+        return std::nullopt;
+    }
+    const Descriptor from(ends[0]);
+    Descriptor to(ends[1]);
+    Trial trial([&] {
+        const std::string text = question();
+        return write_all(to.get(), text.data(), text.size());
+    }, seconds);
+    to = Descriptor();
+    std::string text;
+    if (!read_until(from.get(), seconds + 1, text)) {
+        why = "it did not end in " + std::to_string(seconds) + " s";
+        return std::nullopt;
+    }
+    if (!trial.passed(why)) return std::nullopt;
+    return text;
 }
 
 void in_background(const std::function<void()> & work) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace ingot::os {
 
@@ -34,6 +35,9 @@ class SealedFile {
     static std::optional<SealedFile> copy(int fd, uint64_t size, std::string & why);
     // A copy of a file that the caller has just made in a private folder (a compiler's output).
     static std::optional<SealedFile> copy(const std::string & path, std::string & why);
+    static std::optional<SealedFile> of(const std::vector<uint8_t> & bytes, std::string & why);
+    // Whether this system can load libraries from memory; if not, `why` says what is missing.
+    static bool loads(std::string & why);
     ~SealedFile();
     SealedFile(SealedFile && other) noexcept { *this = std::move(other); }
     SealedFile & operator=(SealedFile && other) noexcept;
@@ -41,7 +45,10 @@ class SealedFile {
     const uint8_t * data() const { return data_; }
     uint64_t        size() const { return size_; }
     std::string     sha256() const;
-    // For loading; inherited by child processes that are forked, not by programs they start.
+    // Loads it as a library: the address of `symbol`, or nullptr with the reason in `why`. No name is
+    // looked up in any file system. The mapping stays until the process ends.
+    void * load(const char * symbol, std::string & why) const;
+    // Inherited by child processes that are forked, not by programs they start.
     int         fd() const { return file_.get(); }
     std::string path() const { return "/proc/self/fd/" + std::to_string(fd()); }
     // Writes a new file, for a linker, which wants names.
@@ -49,6 +56,7 @@ class SealedFile {
 
   private:
     SealedFile() = default;
+    static std::optional<SealedFile> empty(std::string & why);
     bool fill(int from, uint64_t size, std::string & why);
     bool seal(std::string & why);
 

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -80,15 +81,47 @@ bool SealedFile::seal(std::string & why) {
     return true;
 }
 
-std::optional<SealedFile> SealedFile::copy(int fd, uint64_t size, std::string & why) {
+std::optional<SealedFile> SealedFile::empty(std::string & why) {
     SealedFile sealed;
     sealed.file_ = Descriptor(anonymous_file());
-    if (!sealed.file_) {
-        why = failed("no anonymous memory file");
+    if (sealed.file_) return sealed;
+    why = failed("no anonymous memory file");
+    return std::nullopt;
+}
+
+std::optional<SealedFile> SealedFile::copy(int fd, uint64_t size, std::string & why) {
+    auto sealed = empty(why);
+    if (!sealed || !sealed->fill(fd, size, why) || !sealed->seal(why)) return std::nullopt;
+    return sealed;
+}
+
+std::optional<SealedFile> SealedFile::of(const std::vector<uint8_t> & bytes, std::string & why) {
+    auto sealed = empty(why);
+    if (!sealed) return std::nullopt;
+    if (!write_all(sealed->file_.get(), bytes.data(), bytes.size())) {
+        why = failed("cannot fill memory file");
         return std::nullopt;
     }
-    if (!sealed.fill(fd, size, why) || !sealed.seal(why)) return std::nullopt;
+    sealed->size_ = bytes.size();
+    if (!sealed->seal(why)) return std::nullopt;
     return sealed;
+}
+
+bool SealedFile::loads(std::string & why) {
+    // dlopen wants a path, and the only one that memory has is under /proc.
+    if (access("/proc/self/fd", X_OK) == 0) return empty(why).has_value();
+    why = "/proc is not mounted";
+    return false;
+}
+
+void * SealedFile::load(const char * symbol, std::string & why) const {
+    void * library = dlopen(path().c_str(), RTLD_NOW | RTLD_LOCAL);
+    void * found   = library ? dlsym(library, symbol) : nullptr;
+    if (!found) {
+        const char * reason = dlerror();
+        why = reason ? reason : "it cannot be loaded";
+    }
+    return found;
 }
 
 std::optional<SealedFile> SealedFile::copy(const std::string & path, std::string & why) {

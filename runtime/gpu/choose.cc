@@ -1,44 +1,79 @@
 #include "choose.h"
 
+#include <algorithm>
+
 namespace ingot::gpu {
 
-// Higher is better, 0 cannot run. A cubin runs on its own major architecture from its minor on;
-// PTX on everything newer.
-static int fitness(const Offer & offer, const Probe & probe, std::string & why) {
-    const std::string name = offer.source == Offer::Source::compiled_here ? "compiled here" : "bundled";
+std::string title(Kind kind) { return kind == Kind::cuda ? "CUDA" : "Vulkan"; }
+
+std::string title(const Offer & offer) {
+    if (offer.source == Offer::Source::compiled_here) return "the " + title(offer.kind) + " module compiled here";
+    return "the bundled " + title(offer.kind) + " module";
+}
+
+// Higher is better, 0 cannot run.
+enum Fitness { unfit, software, vulkan, ptx, cubin, compiled };
+
+// A cubin runs on its own major architecture from its minor on; PTX on everything newer.
+static Fitness fitness_of_cuda(const Offer & offer, const Probe & probe, std::string & why) {
     if (offer.cuda > probe.driver / 1000) {
-        why = name + ": made with CUDA " + std::to_string(offer.cuda) + ", and the driver speaks " + std::to_string(probe.driver / 1000);
-        return 0;
+        why = "made with CUDA " + std::to_string(offer.cuda) + ", and the driver speaks " + std::to_string(probe.driver / 1000);
+        return unfit;
     }
     const int capability = probe.devices.front().capability;
-    for (int cubin : offer.cubins) {
-        if (cubin / 10 == capability / 10 && cubin <= capability) {
-            why = name + ": has a cubin for compute capability " + std::to_string(cubin);
-            return offer.source == Offer::Source::compiled_here ? 3 : 2;
+    for (int made_for : offer.cubins) {
+        if (made_for / 10 == capability / 10 && made_for <= capability) {
+            why = "has a cubin for compute capability " + std::to_string(made_for);
+            return offer.source == Offer::Source::compiled_here ? compiled : cubin;
         }
     }
     if (offer.ptx > 0 && offer.ptx <= capability) {
-        why = name + ": has PTX " + std::to_string(offer.ptx) + ", which the driver compiles at the first start";
-        return 1;
+        why = "has PTX " + std::to_string(offer.ptx) + ", which the driver compiles at the first start";
+        return ptx;
     }
-    why = name + ": nothing in it for compute capability " + std::to_string(capability);
-    return 0;
+    why = "nothing in it for compute capability " + std::to_string(capability);
+    return unfit;
 }
 
-Choice choose(const Probe & probe, const std::vector<Offer> & offers) {
-    Choice choice;
-    if (probe.devices.empty()) {
-        choice.reasons.push_back(probe.why);
-        return choice;
+static Fitness fitness_of_vulkan(const Machine & machine, std::string & why) {
+    const auto & devices = machine.vulkan.devices;
+    const auto   gpu     = std::find_if(devices.begin(), devices.end(), [](const Device & device) { return !device.software; });
+    const bool   found   = gpu != devices.end();
+    const Device & device = found ? *gpu : devices.front();
+    if (!found && !machine.software) {
+        why = device.name + " computes on the CPU, which is faster without it; --gpu vulkan uses it all the same";
+        return unfit;
     }
-    int best = 0;
+    why = "runs on " + device.name;
+    return found ? vulkan : software;
+}
+
+static Fitness fitness(const Offer & offer, const Machine & machine, std::string & why) {
+    const Probe & probe = offer.kind == Kind::cuda ? machine.nvidia : machine.vulkan;
+    if (probe.devices.empty()) {
+        why = probe.why;
+        return unfit;
+    }
+    return offer.kind == Kind::cuda ? fitness_of_cuda(offer, probe, why) : fitness_of_vulkan(machine, why);
+}
+
+Choice choose(const Machine & machine, const std::vector<Offer> & offers) {
+    Choice choice;
+    std::vector<Fitness> fits;
     for (size_t i = 0; i < offers.size(); ++i) {
         std::string why;
-        const int fits = fitness(offers[i], probe, why);
-        choice.reasons.push_back(why);
-        if (fits > best) best = fits, choice.index = (int) i;
+        fits.push_back(fitness(offers[i], machine, why));
+        choice.reasons.push_back(title(offers[i]) + ": " + why);
+        if (fits[i] != unfit) choice.order.push_back(i);
     }
-    if (choice.index < 0) choice.reasons.push_back("no module for this GPU: the CPU computes");
+    std::stable_sort(choice.order.begin(), choice.order.end(), [&](size_t a, size_t b) { return fits[a] > fits[b]; });
+    if (offers.empty()) {
+        for (const Probe * probe : {&machine.nvidia, &machine.vulkan}) {
+            if (!probe->devices.empty()) choice.reasons.push_back("no module for " + probe->devices.front().name);
+            else if (!probe->why.empty()) choice.reasons.push_back(probe->why);
+        }
+    }
+    if (choice.order.empty()) choice.reasons.push_back("the CPU computes");
     return choice;
 }
 

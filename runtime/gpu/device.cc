@@ -1,15 +1,10 @@
 #include "device.h"
 
 #include <dlfcn.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include <nlohmann/json.hpp>
+
+#include "../os.h"
 
 namespace ingot::gpu {
 
@@ -53,49 +48,14 @@ static nlohmann::json ask_driver() {
     return answer;
 }
 
-// Reads until the child closes its end or time is up; what came so far.
-static std::string read_all(int fd) {
-    std::string text;
-    char buffer[4096];
-    for (int waited = 0; waited < SECONDS * 10;) {
-        pollfd event{fd, POLLIN, 0};
-        const int ready = poll(&event, 1, 100);
-        if (ready == 0) ++waited;
-        if (ready <= 0) continue;
-        const ssize_t count = read(fd, buffer, sizeof buffer);
-        if (count == 0) break;
-        if (count > 0) text.append(buffer, (size_t) count);
-        else if (errno != EINTR) break;
-    }
-    return text;
-}
-
-static std::string in_child() {
-    int ends[2];
-    if (pipe(ends) != 0) return "";
-    const pid_t child = fork();
-    if (child == 0) {
-        close(ends[0]);
-        std::string text;
-        try { text = ask_driver().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); } catch (...) {}
-        const ssize_t written = write(ends[1], text.data(), text.size());
-        _exit(written == (ssize_t) text.size() ? 0 : 1);
-    }
-    close(ends[1]);
-    const std::string text = child > 0 ? read_all(ends[0]) : "";
-    close(ends[0]);
-    if (child > 0) {
-        kill(child, SIGKILL);  // it has answered, or it hangs
-        int status;
-        while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-    }
-    return text;
-}
-
 const Probe & nvidia_devices() {
     static const Probe probe = [] {
         Probe found;
-        const auto answer = nlohmann::json::parse(in_child(), nullptr, false);
+        std::string why;
+        const auto said = os::answer_of([] {
+            return ask_driver().dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+        }, SECONDS, why);
+        const auto answer = nlohmann::json::parse(said.value_or(""), nullptr, false);
         if (!answer.is_object()) {
             found.why = "the NVIDIA driver crashed or hung when asked for its GPUs";
             return found;

@@ -1,17 +1,16 @@
 #include "load.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "../error.h"
-#include "../module_cache.h"
 #include "../os.h"
 #include "../process.h"
-#include "choose.h"
 #include "ggml-backend-impl.h"
+#include "ggml-cpp.h"
+#include "offers.h"
 #include "recompile.h"
-#include "sealed_library.h"
+#include "trial.h"
 
 namespace ingot::gpu {
 
@@ -38,129 +37,130 @@ std::optional<KernelSet> kernel_set_for(const Bundle * bundle, const Args & user
     return kernel_set_from_json(document);
 }
 
-// A module on offer with the way to get at it.
-struct Candidate {
-    Offer                         offer;
-    const Entry *                 entry = nullptr;  // bundled
-    std::optional<os::SealedFile> sealed;           // compiled here
-};
-
-static std::vector<int> numbers(const json & list) {
-    std::vector<int> found;
-    for (const auto & item : list) found.push_back(item.is_string() ? std::atoi(item.get<std::string>().c_str()) : item.get<int>());
-    return found;
+// --gpu's word -> the kinds of modules that it allows.
+static std::vector<Kind> kinds_of(const std::string & word) {
+    if (word == "auto") return {Kind::cuda, Kind::vulkan};
+    if (word == "nvidia") return {Kind::cuda};
+    if (word == "vulkan") return {Kind::vulkan};
+    return {};
 }
 
-static void offer_compiled(std::vector<Candidate> & found, const Bundle * bundle, const KernelSet & set, const Probe & probe,
-                           const Options & options) {
-    const std::string sources = bundle ? sources_digest(*bundle) : "";
-    if (sources.empty()) return;
-    std::string why;
-    const ModuleCache cache = ModuleCache::open(options.cache_dir, ModuleCache::Access::read, why);
-    const std::string key   = start_key(sources, set, probe);
-    auto sealed = cache.lookup(key, why);
-    if (!why.empty()) std::fprintf(stderr, "note: %s\n", why.c_str());
-    if (!sealed) return;
-    const auto about = json::parse(cache.about(key, why).value_or(""), nullptr, false);
-    if (!about.is_object()) return;
-    Candidate candidate;
-    candidate.offer  = {Offer::Source::compiled_here, numbers(about.value("cubins", json::array())), 0, about.value("cuda", 0)};
-    candidate.sealed = std::move(sealed);
-    found.push_back(std::move(candidate));
-}
-
-static void offer_bundled(std::vector<Candidate> & found, const Bundle * bundle) {
-    for (const Entry * entry : bundle ? bundle->manifest.all("module") : std::vector<const Entry *>{}) {
-        if (!entry->gpu.is_object() || entry->gpu.value("kind", "") != "cuda") continue;
-        Candidate candidate;
-        const auto cubins = numbers(entry->gpu.value("archs", json::array()));
-        const int  ptx    = entry->gpu.value("ptx", false) && !cubins.empty() ? cubins.back() : 0;
-        candidate.offer = {Offer::Source::bundled, cubins, ptx, std::atoi(entry->gpu.value("toolkit", "").c_str())};
-        candidate.entry = entry;
-        found.push_back(std::move(candidate));
+// Asks only the drivers that matter: a probe costs time at every start.
+static Machine probe(const Bundle * bundle, const Options & options) {
+    Machine machine;
+    for (const Kind kind : kinds_of(options.kind)) {
+        if (kind == Kind::cuda) machine.nvidia = nvidia_devices();
+        else if (carries(bundle, kind)) machine.vulkan = vulkan_devices();
+        else if (options.kind == "vulkan") machine.vulkan.why = "this executable carries no Vulkan module";
     }
+    machine.software = options.kind == "vulkan";
+    return machine;
 }
+
+// Upstream's backend leaves out devices that compute on the CPU unless they are named.
+static void show_software_device(const Machine & machine) {
+    for (const Device & device : machine.vulkan.devices) {
+        if (!device.software) return;
+    }
+    if (machine.vulkan.devices.empty()) return;
+    setenv("GGML_VK_VISIBLE_DEVICES", std::to_string(machine.vulkan.devices.front().index).c_str(), /*replace*/ 0);
+}
+
+static void keep_quiet(ggml_log_level, const char *, void *) {}
 
 using init_function = ggml_backend_reg_t (*)(void);
 
-static init_function open_module(const Candidate & candidate, const Bundle & bundle, std::string & why) {
-    if (candidate.sealed) return reinterpret_cast<init_function>(load_sealed(*candidate.sealed, "ggml_backend_init", why));
-    os::MemoryLibrary library;
-    if (!library.create("ggml-cuda", bundle.read(*candidate.entry), why)) return nullptr;
-    return reinterpret_cast<init_function>(library.load("ggml_backend_init", why));
-}
-
-static ggml_backend_reg_t load(const Candidate & candidate, const Bundle & bundle, std::string & why) {
-    const init_function init = open_module(candidate, bundle, why);
+static ggml_backend_reg_t load(Candidate & candidate, const Bundle & bundle, const Machine & machine, const KernelSet & set,
+                               const Options & options, std::string & why) {
+    const os::SealedFile * module = open_module(candidate, bundle, why);
+    if (!module) return nullptr;
+    // One that was compiled here was tested before it was kept.
+    if (candidate.entry) why = problem_of(*module, candidate.offer.kind, machine, set, options);
+    if (!why.empty()) return nullptr;
+    const auto init = reinterpret_cast<init_function>(module->load("ggml_backend_init", why));
     ggml_backend_reg_t reg = init ? init() : nullptr;
-    if (reg && ggml_backend_reg_dev_count(reg) == 0) {
-        why = "its runtime finds no GPU";
-        return nullptr;
-    }
-    return reg;
+    if (reg && ggml_backend_reg_dev_count(reg) > 0) return reg;
+    if (why.empty()) why = "its runtime finds no GPU";
+    return nullptr;
 }
 
-std::optional<std::string> bundled_problem(const Bundle * bundle) {
-    std::vector<Candidate> candidates;
-    offer_bundled(candidates, bundle);
-    if (candidates.empty()) return std::nullopt;
-    std::string why;
-    os::Trial trial([&] {
-        std::string problem;
-        const init_function init = open_module(candidates.front(), *bundle, problem);
-        if (!init) std::fprintf(stderr, "%s\n", problem.c_str());
-        return init && init() != nullptr;
-    }, 60);
-    return trial.passed(why) ? "" : why;
+static bool multiplies(ggml_backend_reg_t reg, const std::string & name) {
+    const ggml_type type = type_named(name);
+    if (type == GGML_TYPE_COUNT || type == GGML_TYPE_F32) return true;
+    const ggml_context_ptr context(ggml_init({4 * ggml_tensor_overhead(), nullptr, /*no_alloc*/ true}));
+    ggml_tensor * weights = ggml_new_tensor_2d(context.get(), type, 256, 256);
+    ggml_tensor * x       = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, 256, 1);
+    return ggml_backend_dev_supports_op(ggml_backend_reg_dev_get(reg, 0), ggml_mul_mat(context.get(), weights, x));
 }
 
-// The one line about a module that is missing, and what to do.
-static void advise(const Bundle * bundle, const Report & report, const std::optional<KernelSet> & set) {
-    if (report.probe.devices.empty() || !report.module.empty() || !bundle || sources_digest(*bundle).empty() || !set) return;
-    uint64_t bytes = 0;
+// The one line about kernels that are missing, and what to do. `reg` is what was loaded, if anything.
+static void advise(const Bundle * bundle, const Report & report, ggml_backend_reg_t reg, const KernelSet & set) {
+    const bool possible = !report.machine.nvidia.devices.empty() && !sources_digest(*bundle).empty();
+    if (!reg && !possible) return;
+    uint64_t    bytes = 0;
     std::string types;
-    for (const auto & [type, share] : set->weights) {
+    for (const auto & [type, share] : set.weights) {
+        if (reg && multiplies(reg, type)) continue;
         bytes += share.bytes;
         types += (types.empty() ? "" : ", ") + type;
     }
-    std::fprintf(stderr,
-                 "note: %s could run this model, but no module with kernels for %s is here, so %.1f GB of weights stay on the CPU; "
-                 "'./%s --recompile --iq' makes one, once\n",
-                 report.probe.devices.front().name.c_str(), types.c_str(), (double) bytes / 1e9, bundle->manifest.name.c_str());
+    if (types.empty()) return;
+    const std::string remedy = possible ? "'./" + bundle->manifest.name + " --recompile --iq' makes one that has, once"
+                                        : "one that is built for this model has them";
+    const std::string subject = reg ? report.module + " has" : "no module for " + report.machine.nvidia.devices.front().name + " here has";
+    std::fprintf(stderr, "note: %s%s kernels for %s, so %.1f GB of weights stay on the CPU; %s\n", subject.c_str(), reg ? " no" : "",
+                 types.c_str(), (double) bytes / 1e9, remedy.c_str());
+}
+
+// Tries them in order; what was loaded is in `report.module`.
+static ggml_backend_reg_t load_first(std::vector<Candidate> & candidates, const std::vector<size_t> & order, const Bundle & bundle,
+                                     const KernelSet & set, const Options & options, Report & report) {
+    for (const size_t index : order) {
+        Candidate & candidate = candidates[index];
+        if (candidate.offer.kind == Kind::vulkan) show_software_device(report.machine);
+        std::string why;
+        if (ggml_backend_reg_t reg = load(candidate, bundle, report.machine, set, options, why)) {
+            ggml_backend_register(reg);
+            report.module = title(candidate.offer);
+            return reg;
+        }
+        report.reasons.push_back(title(candidate.offer) + " is not used: " + why);
+        std::fprintf(stderr, "note: %s\n", report.reasons.back().c_str());
+    }
+    return nullptr;
+}
+
+static Choice choose_from(const std::vector<Candidate> & candidates, const Machine & machine, const Options & options) {
+    if (options.kind == "none") return {{}, {"--gpu none", "the CPU computes"}};
+    if (kinds_of(options.kind).empty()) return {{}, {"this program has no modules for --gpu " + options.kind, "the CPU computes"}};
+    std::vector<Offer> offers;
+    for (const auto & candidate : candidates) offers.push_back(candidate.offer);
+    return choose(machine, offers);
+}
+
+static std::string joined(const std::vector<std::string> & reasons) {
+    std::string text;
+    for (const auto & reason : reasons) text += (text.empty() ? "" : "; ") + reason;
+    return text;
 }
 
 Report load_module(const Bundle * bundle, const Args & user, const Options & options) {
     Report report;
-    const bool cuda = options.kind == "auto" || options.kind == "nvidia";
-    if (cuda) report.probe = nvidia_devices();
-    else report.probe.why = options.kind == "none" ? "--gpu none" : "this program has no modules for --gpu " + options.kind;
-
-    std::vector<Candidate> candidates;
-    std::optional<KernelSet> set;
-    if (!report.probe.devices.empty()) {
-        set = kernel_set_for(bundle, user);
-        if (set) offer_compiled(candidates, bundle, *set, report.probe, options);
-        offer_bundled(candidates, bundle);
-    }
-    std::vector<Offer> offers;
-    for (const auto & candidate : candidates) offers.push_back(candidate.offer);
-    const Choice choice = choose(report.probe, offers);
+    report.machine = probe(bundle, options);
+    const bool devices = !report.machine.nvidia.devices.empty() || !report.machine.vulkan.devices.empty();
+    const auto set = devices && bundle ? kernel_set_for(bundle, user) : std::nullopt;
+    auto candidates = candidates_for(bundle, set, report.machine, kinds_of(options.kind), options);
+    const Choice choice = choose_from(candidates, report.machine, options);
     report.reasons = choice.reasons;
-    if (choice.index >= 0) {
-        std::string why;
-        if (ggml_backend_reg_t reg = load(candidates[(size_t) choice.index], *bundle, why)) {
-            ggml_backend_register(reg);
-            report.module = candidates[(size_t) choice.index].sealed ? "compiled here" : "bundled";
-        } else {
-            report.reasons.push_back("it cannot be loaded: " + why);
-            std::fprintf(stderr, "note: the GPU module is not used: %s\n", why.c_str());
-        }
-    }
-    if (options.require && report.module.empty()) {
-        throw Failure(EXIT_GPU, "no GPU is used: " + (report.reasons.empty() ? report.probe.why : report.reasons.back()),
+
+    if (!wants_log(user)) ggml_log_set(keep_quiet, nullptr);
+    ggml_backend_reg_t reg = bundle ? load_first(candidates, choice.order, *bundle, set.value_or(KernelSet{}), options, report) : nullptr;
+    if (bundle && set) advise(bundle, report, reg, *set);
+    ggml_log_set(nullptr, nullptr);
+    if (options.require && !reg) {
+        throw Failure(EXIT_GPU, "no GPU is used: " + joined(report.reasons),
                       "the command 'doctor' tells more; without --require-gpu the CPU computes");
     }
-    if (cuda) advise(bundle, report, set);
     return report;
 }
 

@@ -9,18 +9,16 @@
 #include <nlohmann/json.hpp>
 
 #include "../error.h"
-#include "../known_answers.h"
 #include "../os.h"
 #include "../sha256.h"
+#include "adoption.h"
 #include "ggml-backend-impl.h"
-#include "sealed_library.h"
 
 namespace ingot::gpu {
 
 namespace fs = std::filesystem;
 
 static constexpr uint64_t SCRATCH_BYTES = 256 << 20;  // units, objects, nvcc's own temporary files
-static constexpr int      TEST_SECONDS  = 300;        // the driver may compile PTX first
 static const std::string  SOURCES = "sources/cuda/";
 
 static std::string digest(const std::string & text) { return sha256_hex(text.data(), text.size()); }
@@ -66,23 +64,6 @@ static void tell(size_t done, size_t total, const std::string & name) {
     if (name.empty()) return;
     std::fprintf(stderr, os::is_terminal(stderr) ? "\r\x1b[K[%zu/%zu] %s" : "[%zu/%zu] %s\n", done, total, name.c_str());
     if (done == total && os::is_terminal(stderr)) std::fputs("\n", stderr);
-}
-
-// Known answers on the GPU, in a child process.
-static void test(const os::SealedFile & module, const KernelSet & set) {
-    std::set<std::string> types = {"F32", "F16"};
-    for (const auto & [type, share] : set.weights) {
-        std::string name = type;
-        for (char & c : name) c = (char) std::toupper((unsigned char) c);
-        types.insert(name);
-    }
-    os::Trial trial([&] {
-        std::string ignored;
-        const auto init = reinterpret_cast<ggml_backend_reg_t (*)()>(load_sealed(module, "ggml_backend_init", ignored));
-        return init && answers_are_right(init(), types);
-    }, TEST_SECONDS);
-    std::string why;
-    if (!trial.passed(why)) throw Failure(EXIT_GPU, "the module that was compiled does not pass its test on this GPU: " + why, "it is not used");
 }
 
 std::string log_of(const Failure & failure) {
@@ -144,28 +125,32 @@ class Recompilation {
         std::string  why;
         const auto   sealed = os::SealedFile::copy(module.path, why);
         if (!sealed) throw Failure(EXIT_TOOLCHAIN, "the module cannot be held in memory: " + why);
-        test(*sealed, set_);
-        return keep(module, request, *sealed);
+        const auto     kept     = cache_.lookup(key_, why);
+        const Adoption adoption = examine(*sealed, kept ? &*kept : nullptr, bundle_, set_, options_);
+        return keep(module, request, *sealed, adoption);
     }
 
-    Outcome keep(const Module & module, const ModuleRequest & request, const os::SealedFile & sealed) {
+    Outcome keep(const Module & module, const ModuleRequest & request, const os::SealedFile & sealed, const Adoption & adoption) {
         const nlohmann::json about = {{"key", module.key},
                                       {"cubins", request.capabilities},
                                       {"cuda", std::atoi(request.toolkit.version.c_str())},
                                       {"nvcc", request.toolkit.version},
                                       {"host_compiler", request.toolkit.host_version},
                                       {"units", module.units},
+                                      {"prompt_seconds", adoption.speed.prompt},
+                                      {"generation_seconds", adoption.speed.generation},
                                       {"cpu_seconds", module.cpu_seconds},
                                       {"wall_seconds", module.wall_seconds}};
         std::string why;
         if (options_.force) cache_.discard(key_, why);
         char line[256];
-        std::snprintf(line, sizeof line, "compiled %zu of %zu units in %.0f s (%.1f MB), tested", module.compiled, module.units,
+        std::snprintf(line, sizeof line, "compiled %zu of %zu units in %.0f s (%.1f MB), tested: ", module.compiled, module.units,
                       module.wall_seconds, (double) sealed.size() / 1e6);
+        const Standing & used = adoption.used;
         if (!cache_.store(key_, sealed, about.dump(), why)) {
             throw Failure(EXIT_INPUT, "the module works but cannot be kept: " + why, "name another place with --cache-dir");
         }
-        return {true, std::string(line) + "; it is used from the next start on"};
+        return {true, line + in_words(adoption.speed) + ", with " + used.name + " " + in_words(used.speed) + "; it is used from the next start on"};
     }
 
     const Bundle &      bundle_;

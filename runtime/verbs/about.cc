@@ -161,7 +161,7 @@ usage: %s [COMMAND] [engine options]
   kernels        what the model asks of a GPU: ops, tensor types, head sizes   [--json]
   licenses       licences of the model and of the software inside
   recompile      make this model's GPU module on this machine, once; also --recompile --iq
-  doctor         GPUs, modules, and why which is used   [--json]
+  doctor         GPUs, modules, why which is used, what ran where   [--json] [--quick]
   version, help
 
 GPU: --gpu auto|nvidia|none, --require-gpu, --nocompile, --cache-dir FOLDER.

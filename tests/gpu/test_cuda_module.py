@@ -136,7 +136,7 @@ def test_an_executable_carries_it_and_can_load_it(
     executable = build(recipe, runtime_image, NullProgress(), inputs=inputs, cuda=module).path
     done = run(executable, "doctor", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["bundled_module"] == "loads"
+    assert json.loads(done.stdout)["bundled_modules"] == {"the bundled CUDA module": "loads"}
     assert run(executable, "-p", "x", "-n", "2").returncode == 0
 
 

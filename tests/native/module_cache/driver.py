@@ -12,14 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ingot.console import NullProgress
-from ingot.engine.pin import load_sources
-from ingot.engine.runtime import choose_target
-from ingot.paths import cache_dir, ensure_entry
-from ingot.toolchain import zig
+from tests.native.compiled import RUNTIME, compiled
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-RUNTIME = REPOSITORY / "runtime"
 SOURCES = (
     Path(__file__).with_name("driver.cc"),
     *(
@@ -37,7 +31,6 @@ SOURCES = (
 HEADERS = tuple(source.with_suffix(".h") for source in SOURCES) + tuple(
     RUNTIME / f"{name}.h" for name in ("private_folder", "sealed_file")
 )
-CXX_FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME}")
 NOBODY = 65534
 KEY = "ab" * 32
 OTHER = "cd" * 32
@@ -46,32 +39,13 @@ TEMPORARY = ".ingot-tmp-"
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to other users")
 
 
-def compilers() -> Path:
-    """The folder of the pinned compiler's wrappers, ``cc`` and ``c++``."""
-    sources = load_sources()
-    installed = zig.install(sources.tools.packages["ziglang"], NullProgress())
-    return zig.wrappers(installed, choose_target(sources))
-
-
 def compiled_driver(engine: Path) -> Path:
     """The driver, compiled once for these sources. ``engine`` lends its SHA-256."""
-    files = [*SOURCES, *(path for path in HEADERS if path.exists())]
-    digest = hashlib.sha256("\0".join(CXX_FLAGS).encode())
-    for path in files:
-        digest.update(path.read_bytes())
-    tools = compilers()
-    digest.update(str(tools).encode())
-
-    def make(folder: Path) -> None:
-        vendor = engine / "vendor"
-        sha256 = f"{folder}/sha256.o"
-        lent = [f"-I{vendor}/hash", "-O2", "-c", f"{vendor}/hash/sha256/sha256.c", "-o", sha256]
-        subprocess.run([f"{tools}/cc", *lent], check=True)
-        words = [*CXX_FLAGS, f"-I{vendor}", "-msha", "-msse4.1", *map(str, SOURCES), sha256]
-        subprocess.run([f"{tools}/c++", *words, "-o", f"{folder}/driver"], check=True)
-
-    name = f"module-cache-driver-{digest.hexdigest()[:16]}"
-    return ensure_entry(cache_dir() / "tests" / name, make) / "driver"
+    vendor = engine / "vendor"
+    lent = (f"-I{vendor}/hash", "-O2", f"{vendor}/hash/sha256/sha256.c")
+    flags = (f"-I{vendor}", "-msha", "-msse4.1")
+    headers = [path for path in HEADERS if path.exists()]
+    return compiled("module-cache-driver", SOURCES, headers, flags, c=lent)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.native.compiled import REPOSITORY
 from tests.native.module_cache.driver import (
     KEY,
     NOBODY,
     OTHER,
-    REPOSITORY,
     Driver,
     altered,
     entry,

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.native.compiled import compilers
 from tests.native.module_cache.driver import (
     KEY,
     NOBODY,
     OTHER,
     Driver,
     altered,
-    compilers,
     entry,
     root_only,
     sha256,
