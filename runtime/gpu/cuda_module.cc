@@ -57,6 +57,14 @@ static std::string architecture(int capability) {
     return std::to_string(capability) + (capability >= 120 && capability < 130 ? "a" : "");
 }
 
+int ptx_capability(const std::vector<int> & capabilities) {
+    int found = capabilities.front();
+    for (int capability : capabilities) {
+        if (capability < 100) found = capability;
+    }
+    return found;
+}
+
 static Strings target_flags(const ModuleRequest & request) {
     Strings flags;
     for (int capability : request.capabilities) {
@@ -64,7 +72,7 @@ static Strings target_flags(const ModuleRequest & request) {
         flags.insert(flags.end(), {"-gencode", "arch=compute_" + name + ",code=sm_" + name});
     }
     if (request.ptx) {
-        const std::string name = std::to_string(request.capabilities.back());
+        const std::string name = std::to_string(ptx_capability(request.capabilities));
         flags.insert(flags.end(), {"-gencode", "arch=compute_" + name + ",code=compute_" + name});
     }
     return flags;

@@ -16,7 +16,7 @@ namespace ingot::gpu {
 struct ModuleRequest {
     KernelSet        set;
     std::vector<int> capabilities;  // compute capabilities times ten, ascending; a cubin for each
-    bool             ptx = false;   // and PTX of the highest, for newer GPUs
+    bool             ptx = false;   // and PTX, for newer GPUs
     std::string      sources;       // folder with ggml/include, ggml/src, ingot (docs/reference/format.md)
     std::string      scratch;       // private folder to work in
     unsigned         jobs = 1;
@@ -36,6 +36,10 @@ struct Module {
     std::map<std::string, std::set<std::string>> stubs;
     std::vector<std::string> left_out;  // ops of the set without kernels
 };
+
+// Whose PTX a module for `capabilities` gets: the highest up to 9.0, because PTX runs on everything
+// newer than itself, and that of 12.0 would leave out 10.x.
+int ptx_capability(const std::vector<int> & capabilities);
 
 // Number of units done, of all, and the name of the one that ended.
 using Progress = std::function<void(size_t done, size_t total, const std::string & name)>;

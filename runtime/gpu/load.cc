@@ -6,8 +6,8 @@
 #include "../error.h"
 #include "../os.h"
 #include "../process.h"
+#include "advice.h"
 #include "ggml-backend-impl.h"
-#include "ggml-cpp.h"
 #include "offers.h"
 #include "recompile.h"
 #include "trial.h"
@@ -22,19 +22,39 @@ static std::string value_of(const Args & user, std::initializer_list<const char 
     return values.empty() ? "" : values.back();
 }
 
-std::optional<KernelSet> kernel_set_for(const Bundle * bundle, const Args & user) {
-    if (bundle && !names_other_model(user)) {
-        const json model = bundle->manifest.document.value("model", json::object());
-        if (model.contains("kernels")) return kernel_set_from_json(model["kernels"]);
-        return std::nullopt;
-    }
-    const std::string other = value_of(user, {"-m", "--model"});
-    if (other.empty()) return std::nullopt;
-    // In a process of its own: the engine must not run in this one before its backends are chosen,
-    // and a model that it aborts on is refused later with a message.
-    const auto document = json::parse(output_of({os::own_paths(nullptr).front(), "kernels", "--json", "-m", other}), nullptr, false);
+// The cache types that the command line or the environment asks for; those of the author's arguments
+// are in the manifest's set.
+static Args cache_types(const Args & user) {
+    Args found;
+    const std::string k = value_of(user, {"-ctk", "--cache-type-k", "--cache_type_k"});
+    const std::string v = value_of(user, {"-ctv", "--cache-type-v", "--cache_type_v"});
+    if (!k.empty()) found.insert(found.end(), {"-ctk", k});
+    if (!v.empty()) found.insert(found.end(), {"-ctv", v});
+    return found;
+}
+
+// In a process of its own: the engine must not run in this one before its backends are chosen,
+// and a model that it aborts on is refused later with a message.
+static std::optional<KernelSet> ask_engine(const Args & arguments) {
+    Args command = {os::own_paths(nullptr).front(), "kernels", "--json"};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    const auto document = json::parse(output_of(command), nullptr, false);
     if (!document.is_object()) return std::nullopt;
     return kernel_set_from_json(document);
+}
+
+std::optional<KernelSet> kernel_set_for(const Bundle * bundle, const Args & user) {
+    Args asked = cache_types(user);
+    if (!bundle || names_other_model(user)) {
+        const std::string other = value_of(user, {"-m", "--model"});
+        if (other.empty()) return std::nullopt;
+        asked.insert(asked.end(), {"-m", other});
+        return ask_engine(asked);
+    }
+    if (!asked.empty() || std::getenv("LLAMA_ARG_CACHE_TYPE_K") || std::getenv("LLAMA_ARG_CACHE_TYPE_V")) return ask_engine(asked);
+    const json model = bundle->manifest.document.value("model", json::object());
+    if (!model.contains("kernels")) return std::nullopt;
+    return kernel_set_from_json(model["kernels"]);
 }
 
 // --gpu's word -> the kinds of modules that it allows.
@@ -84,34 +104,6 @@ static ggml_backend_reg_t load(Candidate & candidate, const Bundle & bundle, con
     return nullptr;
 }
 
-static bool multiplies(ggml_backend_reg_t reg, const std::string & name) {
-    const ggml_type type = type_named(name);
-    if (type == GGML_TYPE_COUNT || type == GGML_TYPE_F32) return true;
-    const ggml_context_ptr context(ggml_init({4 * ggml_tensor_overhead(), nullptr, /*no_alloc*/ true}));
-    ggml_tensor * weights = ggml_new_tensor_2d(context.get(), type, 256, 256);
-    ggml_tensor * x       = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, 256, 1);
-    return ggml_backend_dev_supports_op(ggml_backend_reg_dev_get(reg, 0), ggml_mul_mat(context.get(), weights, x));
-}
-
-// The one line about kernels that are missing, and what to do. `reg` is what was loaded, if anything.
-static void advise(const Bundle * bundle, const Report & report, ggml_backend_reg_t reg, const KernelSet & set) {
-    const bool possible = !report.machine.nvidia.devices.empty() && !sources_digest(*bundle).empty();
-    if (!reg && !possible) return;
-    uint64_t    bytes = 0;
-    std::string types;
-    for (const auto & [type, share] : set.weights) {
-        if (reg && multiplies(reg, type)) continue;
-        bytes += share.bytes;
-        types += (types.empty() ? "" : ", ") + type;
-    }
-    if (types.empty()) return;
-    const std::string remedy = possible ? "'./" + bundle->manifest.name + " --recompile --iq' makes one that has, once"
-                                        : "one that is built for this model has them";
-    const std::string subject = reg ? report.module + " has" : "no module for " + report.machine.nvidia.devices.front().name + " here has";
-    std::fprintf(stderr, "note: %s%s kernels for %s, so %.1f GB of weights stay on the CPU; %s\n", subject.c_str(), reg ? " no" : "",
-                 types.c_str(), (double) bytes / 1e9, remedy.c_str());
-}
-
 // Tries them in order; what was loaded is in `report.module`.
 static ggml_backend_reg_t load_first(std::vector<Candidate> & candidates, const std::vector<size_t> & order, const Bundle & bundle,
                                      const KernelSet & set, const Options & options, Report & report) {
@@ -155,7 +147,7 @@ Report load_module(const Bundle * bundle, const Args & user, const Options & opt
 
     if (!wants_log(user)) ggml_log_set(keep_quiet, nullptr);
     ggml_backend_reg_t reg = bundle ? load_first(candidates, choice.order, *bundle, set.value_or(KernelSet{}), options, report) : nullptr;
-    if (bundle && set) advise(bundle, report, reg, *set);
+    if (bundle && set) advise(*bundle, report, reg, *set);
     ggml_log_set(nullptr, nullptr);
     if (options.require && !reg) {
         throw Failure(EXIT_GPU, "no GPU is used: " + joined(report.reasons),

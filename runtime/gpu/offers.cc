@@ -8,6 +8,7 @@
 
 #include "../module_cache.h"
 #include "../os.h"
+#include "cuda_module.h"
 #include "ggml-backend.h"
 #include "recompile.h"
 
@@ -52,7 +53,7 @@ static std::optional<Offer> bundled_offer(const Entry & entry) {
     if (kind != "vulkan" && kind != "cuda") return std::nullopt;
     if (kind == "vulkan") return offer;
     offer.cubins = numbers(entry.gpu.value("archs", json::array()));
-    offer.ptx    = entry.gpu.value("ptx", false) && !offer.cubins.empty() ? offer.cubins.back() : 0;
+    offer.ptx    = entry.gpu.value("ptx", false) && !offer.cubins.empty() ? ptx_capability(offer.cubins) : 0;
     offer.cuda   = std::atoi(entry.gpu.value("toolkit", "").c_str());
     return offer;
 }
