@@ -1,0 +1,181 @@
+"""Running a recipe's tests against an executable that was built."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from ingot.console import Progress
+from ingot.process import child_env
+from ingot.recipe.conformance import check_api
+from ingot.recipe.schema import Expectation
+
+TIMEOUT = 600.0  # seconds for one answer
+STARTUP = 600.0  # seconds until a server answers
+_SHOWN = 200  # characters of an answer in a report
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one test gave: ``problems`` is empty when it passed. Times are seconds, sizes bytes."""
+
+    name: str
+    problems: tuple[str, ...]
+    answer: str | None = None
+    first_token_seconds: float | None = None
+    seconds: float | None = None
+    memory: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--json`` and CI summaries."""
+        return {**vars(self), "problems": list(self.problems), "passed": self.passed}
+
+
+def run_tests(
+    executable: Path, tests: Sequence[Expectation], progress: Progress, *, embeddings: bool
+) -> list[Outcome]:
+    """All of ``tests``, one after another, so that their budgets mean something."""
+    outcomes = []
+    for number, test in enumerate(tests, 1):
+        name = test.name or f"test {number}"
+        with progress.step(f"Testing {executable.name}: {name}"):
+            outcomes.append(run_test(executable, test, name, embeddings=embeddings))
+    return outcomes
+
+
+def run_test(
+    executable: Path, test: Expectation, name: str, *, embeddings: bool = True
+) -> Outcome:
+    """One test. ``embeddings``: whether API conformance includes them."""
+    if test.api is not None:
+        with serving(executable, test.args) as (base, problem):
+            problems = [problem] if problem else check_api(base, embeddings=embeddings)
+        return Outcome(name, tuple(problems))
+    assert test.prompt is not None
+    answer = ask(executable, test.prompt, test.args)
+    return Outcome(
+        name,
+        tuple(_problems(test, answer)),
+        answer.text,
+        answer.first_token_seconds,
+        answer.seconds,
+        answer.memory,
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a completion printed, and what it took. ``memory`` is the peak of resident bytes,
+    mapped weights included.
+    """
+
+    status: int
+    text: str
+    errors: str
+    first_token_seconds: float
+    seconds: float
+    memory: int
+
+
+def ask(executable: Path, prompt: str, args: Sequence[str]) -> Answer:
+    """Let ``executable`` complete ``prompt``, with its standard input empty."""
+    started = time.monotonic()
+    with subprocess.Popen(
+        [executable.absolute(), "-p", prompt, *args],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=child_env(),
+        start_new_session=True,
+    ) as child:
+        assert child.stdout is not None and child.stderr is not None
+        raw = os.read(child.stdout.fileno(), 65536)
+        first = time.monotonic() - started
+        rest, errors = child.communicate(timeout=TIMEOUT)
+        # Of the children waited for so far, this is the largest: exact for the first, an upper
+        # bound for those after a larger one.
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return Answer(
+        status=child.returncode,
+        text=(raw + rest).decode("utf-8", "replace"),
+        errors=errors.decode("utf-8", "replace"),
+        first_token_seconds=first,
+        seconds=time.monotonic() - started,
+        memory=memory,
+    )
+
+
+def _problems(test: Expectation, answer: Answer) -> Iterator[str]:
+    if answer.status != 0:
+        said = answer.errors.strip().splitlines()
+        yield f"it ended with exit status {answer.status}: {said[-1] if said else 'silently'}"
+        return
+    shown = answer.text.strip()[:_SHOWN]
+    if test.expect is not None and test.expect not in answer.text:
+        yield f"{test.expect!r} is not in the answer {shown!r}"
+    if test.matches is not None and not re.search(test.matches, answer.text):
+        yield f"{test.matches!r} does not match the answer {shown!r}"
+    budget = test.first_token_seconds
+    if budget is not None and answer.first_token_seconds > budget:
+        yield f"the first token took {answer.first_token_seconds:.2f} s; the budget is {budget:g} s"
+    if test.memory is not None and answer.memory > test.memory:
+        yield f"it took {answer.memory} bytes of memory; the budget is {test.memory}"
+
+
+@contextmanager
+def serving(executable: Path, args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """A server of ``executable`` on a free port: its base address, or what stood against it."""
+    port = _free_port()
+    base = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(
+        [executable.absolute(), "serve", "--port", str(port), *args],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=child_env(),
+        start_new_session=True,
+    ) as child:
+        try:
+            yield base, _wait(child, base)
+        finally:
+            child.terminate()
+            try:
+                child.wait(20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def _wait(child: subprocess.Popen[bytes], base: str) -> str | None:
+    end = time.monotonic() + STARTUP
+    while time.monotonic() < end:
+        if child.poll() is not None:
+            return f"the server ended with exit status {child.returncode}"
+        try:
+            if requests.get(f"{base}/health", timeout=5).status_code == 200:
+                return None
+        except requests.RequestException:
+            pass
+        time.sleep(0.05)
+    return f"the server did not answer within {STARTUP:g} s"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

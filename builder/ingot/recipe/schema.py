@@ -1,0 +1,172 @@
+"""What a recipe may say: one typed TOML file for one or more executables.
+
+Keys are in kebab-case. Unknown ones are errors: a misspelt limit must not be a limit that is not
+there. ``json_schema`` is what editors and ``docs/reference/recipe.schema.json`` get.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+FORMAT = 1
+TARGETS = ("linux-x86_64",)
+
+_HASH = r"^[0-9a-f]{64}$"
+_LINE = r"^[^\x00-\x1f\x7f]+$"
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=_LINE)]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=_LINE)]
+Sha256 = Annotated[str, StringConstraints(pattern=_HASH)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=65_536)]
+Size = Annotated[int, Field(gt=0)]
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-").rstrip("-")
+
+
+class Table(BaseModel):
+    """A TOML table: closed, unchangeable."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=_kebab, strict=True, validate_by_name=True
+    )
+
+
+class Source(Table):
+    """A file to get: where from, and what it must be."""
+
+    from_: Reference = Field(
+        description="A path (from the recipe's folder), an https URL, or hf://org/repo[:quant]."
+    )
+    sha256: Sha256 | None = Field(None, description="Of the file, checked when it is fetched.")
+
+
+Input = Reference | Source
+
+
+class Model(Table):
+    """The GGUF files, by role."""
+
+    main: Input = Field(description="The model.")
+    projector: Input | None = Field(None, description="For images or sound.")
+    lora: tuple[Input, ...] = Field((), description="Adapters, in order.")
+    draft: Input | None = Field(None, description="A small model for speculative decoding.")
+
+
+class Runtime(Table):
+    """How the engine starts unless the user says otherwise."""
+
+    args: tuple[Line, ...] = Field((), description="Engine arguments, one word each.")
+    system_prompt: Text | None = Field(
+        None, description="For chat on a terminal and in the web page."
+    )
+    ui: bool = Field(True, description="Whether the web page is inside.")
+
+
+class Gpu(Table):
+    """GPU modules to compile and carry."""
+
+    modules: tuple[Line, ...] = Field(
+        (), description='As --gpu takes them: "cuda", "cuda:80,90,ptx", "vulkan". None by default.'
+    )
+    sources: bool = Field(True, description="Whether --recompile is possible on the user's machine.")
+
+
+class Metadata(Table):
+    """What the executable says about itself."""
+
+    name: Line | None = Field(None, description="Default: the model's file name.")
+    description: Line | None = Field(None, description="One line for its help.")
+    license: Line | None = Field(None, description="SPDX expression of the model's licence.")
+    license_file: Reference | None = Field(None, description="Its text.")
+    homepage: Line | None = Field(None, description="Where the executable is published.")
+    version: Line | None = Field(None, description="Of the executable.")
+
+
+class Limits(Table):
+    """Bounds that fail the build when the result is outside."""
+
+    max_size: Size | None = Field(None, description="Of an executable, in bytes.")
+    max_overhead: Size | None = Field(None, description="What it is larger than its weights.")
+
+
+class Target(Table):
+    """One executable; what is set here overrides the recipe's own."""
+
+    platform: Literal["linux-x86_64"] = Field("linux-x86_64", description="What it runs on.")
+    output: Line | None = Field(None, description="File name. Default: the recipe's name.")
+    name: Line | None = None
+    model: Input | None = Field(None, description="Another main model: a quantisation, say.")
+    args: tuple[Line, ...] | None = None
+    gpu: Gpu | None = None
+
+
+class Expectation(Table):
+    """A test of the executable: a prompt and what must come out, or a budget."""
+
+    name: Line | None = None
+    prompt: Text | None = None
+    args: tuple[Line, ...] = Field((), description="For this test, such as -n 8.")
+    expect: Text | None = Field(None, description="Text that the answer must contain.")
+    matches: Line | None = Field(None, description="A regular expression found in the answer.")
+    api: Literal["openai"] | None = Field(
+        None, description="Conformance of the server: models, chat, streaming, embeddings."
+    )
+    first_token_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Budget from the start to the first token."
+    )
+    memory: Size | None = Field(None, description="Budget for resident memory, in bytes.")
+
+    @field_validator("matches")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"is no regular expression: {error}") from error
+        return pattern
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Expectation:
+        asks = (self.expect, self.matches, self.first_token_seconds, self.memory, self.api)
+        if all(ask is None for ask in asks):
+            raise ValueError(
+                "expects nothing: give expect, matches, api, first-token-seconds or memory"
+            )
+        if self.prompt is None and self.api is None:
+            raise ValueError("has no prompt")
+        return self
+
+
+class Signing(Table):
+    """How published files are signed."""
+
+    command: tuple[Line, ...] = Field(
+        min_length=1,
+        description="A program and its arguments, run for each executable; {file} is its path.",
+    )
+
+
+class Recipe(Table):
+    """A whole recipe."""
+
+    ingot: Literal[1] = Field(1, description="The format of this file.")
+    model: Model
+    runtime: Runtime = Runtime()
+    gpu: Gpu = Gpu()
+    metadata: Metadata = Metadata()
+    limits: Limits = Limits()
+    target: tuple[Target, ...] = Field((), description="None means one, for this machine.")
+    test: tuple[Expectation, ...] = ()
+    signing: Signing | None = None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of recipes (draft 2020-12)."""
+    schema = Recipe.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Ingot recipe"} | schema
