@@ -42,7 +42,7 @@ extern "C" {
 __attribute__((visibility("default"))) ggml_backend_reg_t ggml_backend_init(void) {
     ggml_backend_reg_t reg = ggml_backend_vk_reg();
     if (!reg) {
-        problem = *ingot::vulkan_problem() ? ingot::vulkan_problem() : "Vulkan 1.2 could not be started";
+        problem = *ingot::vulkan_problem() ? ingot::vulkan_problem() : "no driver for Vulkan 1.2 can be used";
         return nullptr;
     }
     for (size_t i = 0; i < ggml_backend_reg_dev_count(reg); ++i) {

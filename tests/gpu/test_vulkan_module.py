@@ -221,4 +221,4 @@ def test_without_a_loader_it_says_why(made: GpuModule, driver: Path, tmp_path: P
 def test_without_a_driver_it_says_so(made: GpuModule, driver: Path, tmp_path: Path) -> None:
     none = str(tmp_path / "none.json")
     (answer,) = drive(driver, made, VK_DRIVER_FILES=none, VK_ICD_FILENAMES=none)
-    assert answer == "problem no Vulkan driver can be used"
+    assert answer == "problem no driver for Vulkan 1.2 can be used"

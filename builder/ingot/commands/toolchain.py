@@ -1,4 +1,4 @@
-"""``ingot toolchain``: the tools that builds use, and what GPU modules need for those who want it."""
+"""``ingot toolchain``: the tools that builds use, and what GPU modules are compiled with."""
 
 from __future__ import annotations
 

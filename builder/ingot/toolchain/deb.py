@@ -7,7 +7,9 @@ only regular files below folders that the caller names are written, within limit
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -44,7 +46,7 @@ def unpack_deb(archive: Path, subtrees: Sequence[str], folder: Path) -> int:
                     raise _unsafe(archive, "more than headers")
                 _write(tar, member, folder.joinpath(*name.parts))
                 missing.discard(subtree)
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
         raise _damaged(archive, str(error)) from error
     except OSError as error:
         if error.errno is not None:

@@ -251,7 +251,7 @@ def _fetch(item: DebianPackage, folder: Path, step: Step) -> None:
 
 
 def _mirrors(log: Path) -> tuple[str, ...]:
-    """The sites of apt's sources, in their order. Works without lists (apt-get update)."""
+    """The sites of apt's sources, in their order, whether its lists were ever fetched or not."""
     apt = shutil.which("apt-get")
     if apt is None or not _APT_HELPER.is_file():
         raise ToolchainError(
@@ -259,5 +259,6 @@ def _mirrors(log: Path) -> tuple[str, ...]:
             hint=_SDK_HINT,
             code="no-vulkan-headers",
         )
-    done = process.run([apt, "indextargets", "--format", "$(SITE)"], log=log, what="apt-get")
+    argv = [apt, "indextargets", "--no-release-info", "--format", "$(SITE)"]
+    done = process.run(argv, log=log, what="apt-get")
     return tuple(dict.fromkeys(line.rstrip("/") for line in done.lines if "://" in line))
