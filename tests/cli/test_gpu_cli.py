@@ -95,7 +95,7 @@ def test_a_module_is_compiled_carried_and_shown(
     hello = tmp_path / "hello"
     assert main(["build", str(model), "-o", str(hello), *arguments]) == 0
     shown = capsys.readouterr()
-    assert "gpu     cuda for sm_80, sm_90, PTX, 9 bytes" in shown.out
+    assert "gpu     cuda: sm_80, sm_90, PTX, 9 bytes" in shown.out
     assert "Compiling the CUDA module (sm_" in shown.err
     asked = (tmp_path / "calls").read_text().split()
     expected = 2 if arguments else 6

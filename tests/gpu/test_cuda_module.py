@@ -133,7 +133,7 @@ def test_an_executable_carries_it_and_can_load_it(
         load_sources(),
         NullProgress(),
     )
-    executable = build(recipe, runtime_image, NullProgress(), inputs=inputs, cuda=module).path
+    executable = build(recipe, runtime_image, NullProgress(), inputs=inputs, modules=[module]).path
     done = run(executable, "doctor", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["bundled_modules"] == {"the bundled CUDA module": "loads"}

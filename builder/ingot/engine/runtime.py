@@ -253,7 +253,7 @@ def _compile(
         "INGOT_ENGINE_DIR": str(engine),
         "INGOT_ENGINE_COMMIT": sources.engine.commit,
     }
-    _forget_other_checkout(folder, sources.native)
+    cmake.forget_other_checkout(folder, sources.native)
     # Linked again from their objects: one that this configuration no longer makes must not stay.
     remove_tree(folder / "modules")
     with progress.step("Compiling the engine and the runtime") as step:
@@ -262,21 +262,6 @@ def _compile(
         )
         cmake.build(cmake_tool, ninja_tool, folder, _TARGETS, log=log, step=step)
     return folder
-
-
-def _forget_other_checkout(folder: Path, native: Path) -> None:
-    """CMake refuses a build folder that was made from another source folder: drop its cache.
-
-    Ninja then compiles again whatever a command line with another path in it made. Two checkouts
-    that take turns pay for that; a folder for each would keep 300 MB per deleted clone.
-    """
-    try:
-        text = (folder / "CMakeCache.txt").read_text("utf-8", "replace")
-    except FileNotFoundError:
-        return
-    if f"CMAKE_HOME_DIRECTORY:INTERNAL={native}\n" not in text:
-        (folder / "CMakeCache.txt").unlink()
-        shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
 
 
 def _assemble(folder: Path, build: Path, page: Path, engine: Path, compiler: zig.Zig) -> None:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingot.bundle.inputs import Segment
-from ingot.bundle.manifest import LICENSE, MODEL, MODULE, SOURCE, WEIGHTS, Entry, Manifest
+from ingot.bundle.manifest import (
+    CUDA,
+    LICENSE,
+    MODEL,
+    MODULE,
+    SOURCE,
+    VULKAN,
+    WEIGHTS,
+    Entry,
+    Manifest,
+)
 from ingot.bundle.output import check_output
 from ingot.bundle.reader import Bundle, open_bundle
 from ingot.bundle.writer import Contents, Source, write_bundle
 from ingot.console import Progress
 from ingot.engine.kernels import ask_kernels, header_of
+from ingot.engine.pin import load_sources
 from ingot.engine.runtime import RuntimeImage
 from ingot.errors import InputError
+from ingot.recipe import vulkanmodule
 from ingot.recipe.args import check_args
 from ingot.recipe.gpumodule import GpuModule, sources_digest
 from ingot.recipe.plan import (
@@ -30,6 +42,7 @@ from ingot.recipe.plan import (
     program_source,
     runtime_sources,
 )
+from ingot.toolchain.vulkan import load_pins
 
 
 @dataclass(frozen=True)
@@ -70,14 +83,14 @@ def build(
     *,
     force: bool = False,
     inputs: Inputs | None = None,
-    cuda: GpuModule | None = None,
+    modules: Sequence[GpuModule] = (),
 ) -> BuildResult:
     """Build ``recipe``. ``inputs`` is what ``check`` returned, if it was called before.
 
     Raises InputError, UsageError or IntegrityError; then there is no output, or the old one.
     """
     inputs = inputs or check(recipe, force=force)
-    contents = plan(recipe, inputs, runtime, cuda)
+    contents = plan(recipe, inputs, runtime, modules)
     return _write(recipe.output, contents, nullcontext(inputs.model.files[0]), runtime, progress)
 
 
@@ -104,8 +117,8 @@ def repack(
         in_place = output.exists() and output.samefile(source)
         check_output(output, (), force=force or in_place)
         modules = [entry for entry in bundle.manifest.with_role(MODULE) if entry.gpu]
-        digest = sources_digest(runtime)
-        fitting = [entry for entry in modules if entry.gpu and entry.gpu.sources == digest]
+        digests = _digests(runtime)
+        fitting = [e for e in modules if e.gpu and e.gpu.sources == digests[e.gpu.kind]]
         contents = _contents(bundle, runtime, changes, fitting)
         header = header_of(bundle.region(bundle.manifest.with_role(MODEL)[0]))
         done = _write(output, contents, header, runtime, progress)
@@ -115,6 +128,14 @@ def repack(
             if entry not in fitting
         )
         return replace(done, notes=(*done.notes, *left_out))
+
+
+def _digests(runtime: RuntimeImage) -> Mapping[str, str]:
+    """Kind of GPU module -> the sources that one has to be compiled from to fit ``runtime``."""
+    sources = load_sources()
+    pins = load_pins(sources.native / "toolchain.toml")
+    vulkan = vulkanmodule.sources_digest(runtime, sources, pins)
+    return {CUDA: sources_digest(runtime), VULKAN: vulkan}
 
 
 def _contents(

@@ -25,7 +25,7 @@ from ingot.engine.runtime import RuntimeImage, choose_target
 from ingot.errors import IntegrityError, ToolchainError
 from ingot.gguf.join import Weights
 from ingot.paths import cache_dir, ensure_entry, make_folder
-from ingot.recipe.gpu import CudaWish, describe
+from ingot.recipe.gpu import CudaWish
 from ingot.toolchain import cuda, zig
 from ingot.toolchain.packages import sha256_of
 
@@ -37,7 +37,7 @@ _PROGRESS = re.compile(r"\[(\d+)/(\d+)\] (.*)")
 
 @dataclass(frozen=True)
 class GpuModule:
-    """A compiled module and what is known about it."""
+    """A compiled module and what is known about it. Executables have it under its file's name."""
 
     path: Path
     sha256: str
@@ -85,17 +85,18 @@ def ensure_cuda(
     wish = wish.resolved(compiler.toolkit.version)
     host = _host_program(compiler.host, sources, progress)
     folder = cache_dir() / "gpu-modules" / _request_key(wish, compiler, host, runtime, model)
-    if not _is_whole(folder):
-        title = f"Compiling the CUDA module ({describe(wish.archs, ptx=wish.ptx)})"
+    if not is_whole(folder, CUDA_MODULE):
+        covered = [f"sm_{arch}" for arch in wish.archs] + ["PTX"] * wish.ptx
+        title = f"Compiling the CUDA module ({', '.join(covered)})"
         with progress.step(title) as step:
             argv = _argv(wish, compiler, host, runtime, model)
             ensure_entry(
                 folder,
                 lambda temporary: _compile(temporary, argv, runtime, step),
                 on_wait=lambda: step.update(0, None, "waiting for another run that compiles it"),
-                keep=_is_whole,
+                keep=lambda entry: is_whole(entry, CUDA_MODULE),
             )
-    return _load(folder)
+    return load_module(folder, CUDA_MODULE)
 
 
 def sources_digest(runtime: RuntimeImage) -> str:
@@ -190,8 +191,7 @@ def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: 
         raise _unexpected(done) from error
     if not module.is_file() or not module.stat().st_size:
         raise _unexpected(done)
-    record = {"sha256": sha256_of(module), "gpu": facts.to_json()}
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write_record(module, facts)
 
 
 def _document(done: process.Completed) -> dict[str, Any]:
@@ -235,14 +235,21 @@ def _failure(done: process.Completed) -> ToolchainError:
     )
 
 
-def _is_whole(folder: Path) -> bool:
+def write_record(module: Path, facts: GpuFacts) -> None:
+    """Make the folder of ``module`` an entry of the cache, complete."""
+    record = {"sha256": sha256_of(module), "gpu": facts.to_json()}
+    (module.parent / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+
+def is_whole(folder: Path, name: str) -> bool:
+    """Is the module ``name`` there, with its record?"""
     try:
-        return _load(folder).path.stat().st_size > 0
+        return load_module(folder, name).path.stat().st_size > 0
     except (OSError, ValueError, KeyError, TypeError, IntegrityError):
         return False
 
 
-def _load(folder: Path) -> GpuModule:
+def load_module(folder: Path, name: str) -> GpuModule:
     """A module of the cache. The writer compares its hash while it is copied."""
     record = json.loads((folder / RECORD).read_text("utf-8"))
-    return GpuModule(folder / CUDA_MODULE, str(record["sha256"]), parse_gpu(record["gpu"]))
+    return GpuModule(folder / name, str(record["sha256"]), parse_gpu(record["gpu"]))

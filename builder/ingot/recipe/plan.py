@@ -31,7 +31,7 @@ from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights
 from ingot.recipe.args import check_args
 from ingot.recipe.fit import check_draft, check_lora, check_model, check_projector
-from ingot.recipe.gpumodule import CUDA_MODULE, GpuModule
+from ingot.recipe.gpumodule import GpuModule
 
 MODEL_LICENSE = "licenses/model.txt"
 LICENSE_MAX = 4 << 20
@@ -110,7 +110,7 @@ def load_inputs(recipe: Recipe) -> Inputs:
 
 
 def plan(
-    recipe: Recipe, inputs: Inputs, runtime: RuntimeImage, cuda: GpuModule | None = None
+    recipe: Recipe, inputs: Inputs, runtime: RuntimeImage, modules: Sequence[GpuModule] = ()
 ) -> Contents:
     """What goes into the executable."""
     names = entry_names(weights.file_name for _role, weights in inputs.weights())
@@ -120,8 +120,7 @@ def plan(
     ]
     if inputs.license:
         sources.append(Source(MODEL_LICENSE, LICENSE, (inputs.license,)))
-    if cuda:
-        sources.append(gpu_source(runtime, cuda))
+    sources += [gpu_source(runtime, module) for module in modules]
     default_name = safe_file_name(inputs.model.file_name.removesuffix(".gguf"))
     about = describe(
         runtime,
@@ -193,7 +192,7 @@ def _deflated(runtime: RuntimeImage, group: str, name: str) -> FileRegion | None
 def gpu_source(runtime: RuntimeImage, module: GpuModule) -> Source:
     """A compiled GPU module."""
     return Source(
-        f"modules/{runtime.target}/{CUDA_MODULE}",
+        f"modules/{runtime.target}/{module.path.name}",
         MODULE,
         (_whole(module.path),),
         target=runtime.target,

@@ -96,7 +96,7 @@ def test_the_program_is_called_as_agreed(
     ]  # fmt: skip
     assert words[-2] == "--output"
     assert module.path.read_bytes() == b"\x7fELF cuda"
-    assert module.facts.archs == ("80", "90")
+    assert module.facts.covers == "sm_80, sm_90, PTX"
     assert module.facts.sources == sources_digest(runtime)
 
 
@@ -162,7 +162,7 @@ def test_a_failure_is_a_toolchain_error_and_leaves_nothing(
 
 def make(runtime: RuntimeImage, compiler: Compiler, model: Path, output: Path) -> BuildResult:
     module = ensure(runtime, compiler, model)
-    return build(Recipe(model, output), runtime, QUIET, cuda=module)
+    return build(Recipe(model, output), runtime, QUIET, modules=[module])
 
 
 def test_the_executable_carries_the_module_and_its_facts(
@@ -191,7 +191,7 @@ def test_a_cached_module_that_was_altered_is_not_put_into_an_executable(
     module = ensure(runtime, compiler, model)
     module.path.write_bytes(b"\x7fELF bad!")
     with pytest.raises(IntegrityError):
-        build(Recipe(model, tmp_path / "hello"), runtime, QUIET, cuda=module)
+        build(Recipe(model, tmp_path / "hello"), runtime, QUIET, modules=[module])
     assert not (tmp_path / "hello").exists()
 
 
