@@ -37,6 +37,7 @@ from ingot.recipe.plan import (
     Recipe,
     check_text,
     describe,
+    gpu_license,
     load_inputs,
     plan,
     program_source,
@@ -151,7 +152,9 @@ def _contents(
         ui=ui,
         model=dict(old.model),
     )
-    kept = (*_kept_sources(bundle), *(_kept_module(bundle, entry) for entry in modules))
+    kept = [*_kept_sources(bundle)]
+    for entry in modules:
+        kept += _kept_module(bundle, entry)
     sources = changes.sources
     if sources is None:
         sources = bool(bundle.manifest.with_role(SOURCE))
@@ -173,12 +176,19 @@ def _kept_sources(bundle: Bundle) -> Sequence[Source]:
     return sources
 
 
-def _kept_module(bundle: Bundle, entry: Entry) -> Source:
-    """A GPU module that was compiled from the very sources of the new runtime."""
+def _kept_module(bundle: Bundle, entry: Entry) -> Sequence[Source]:
+    """A GPU module that was compiled from the very sources of the new runtime, and its licence."""
+    assert entry.gpu is not None
     region = (bundle.region(entry),)
-    return Source(
-        entry.name, MODULE, region, target=entry.target, expected=entry.sha256, gpu=entry.gpu
-    )
+    kept = [
+        Source(
+            entry.name, MODULE, region, target=entry.target, expected=entry.sha256, gpu=entry.gpu
+        )
+    ]
+    licence = bundle.manifest.entry(gpu_license(entry.gpu))
+    if licence is not None:
+        kept.append(Source(licence.name, LICENSE, (bundle.read(licence),)))
+    return kept
 
 
 def _write(

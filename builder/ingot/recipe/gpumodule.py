@@ -31,17 +31,22 @@ from ingot.toolchain.packages import sha256_of
 
 CUDA_MODULE = "ggml-cuda.so"
 RECORD = "module.json"
+LICENCE = "licence.txt"
 _RECIPE = "1"  # raise it when this file changes what a module is made from
 _PROGRESS = re.compile(r"\[(\d+)/(\d+)\] (.*)")
 
 
 @dataclass(frozen=True)
 class GpuModule:
-    """A compiled module and what is known about it. Executables have it under its file's name."""
+    """A compiled module and what is known about it. Executables have it under its file's name.
+
+    ``licence`` is the text that they must carry with it, if it holds code of others.
+    """
 
     path: Path
     sha256: str
     facts: GpuFacts
+    licence: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -252,4 +257,10 @@ def is_whole(folder: Path, name: str) -> bool:
 def load_module(folder: Path, name: str) -> GpuModule:
     """A module of the cache. The writer compares its hash while it is copied."""
     record = json.loads((folder / RECORD).read_text("utf-8"))
-    return GpuModule(folder / name, str(record["sha256"]), parse_gpu(record["gpu"]))
+    licence = folder / LICENCE
+    return GpuModule(
+        folder / name,
+        str(record["sha256"]),
+        parse_gpu(record["gpu"]),
+        licence if licence.is_file() else None,
+    )

@@ -23,6 +23,7 @@ from ingot.bundle.manifest import (
     SOURCE,
     UI,
     Description,
+    GpuFacts,
 )
 from ingot.bundle.writer import Contents, Source
 from ingot.engine.runtime import RuntimeImage
@@ -120,7 +121,8 @@ def plan(
     ]
     if inputs.license:
         sources.append(Source(MODEL_LICENSE, LICENSE, (inputs.license,)))
-    sources += [gpu_source(runtime, module) for module in modules]
+    for module in modules:
+        sources += gpu_sources(runtime, module)
     default_name = safe_file_name(inputs.model.file_name.removesuffix(".gguf"))
     about = describe(
         runtime,
@@ -189,9 +191,9 @@ def _deflated(runtime: RuntimeImage, group: str, name: str) -> FileRegion | None
     return _whole(path) if path else None
 
 
-def gpu_source(runtime: RuntimeImage, module: GpuModule) -> Source:
-    """A compiled GPU module."""
-    return Source(
+def gpu_sources(runtime: RuntimeImage, module: GpuModule) -> tuple[Source, ...]:
+    """A compiled GPU module, and the licence that goes with it."""
+    binary = Source(
         f"modules/{runtime.target}/{module.path.name}",
         MODULE,
         (_whole(module.path),),
@@ -199,6 +201,14 @@ def gpu_source(runtime: RuntimeImage, module: GpuModule) -> Source:
         expected=module.sha256,
         gpu=module.facts,
     )
+    if module.licence is None:
+        return (binary,)
+    return (binary, Source(gpu_license(module.facts), LICENSE, (_whole(module.licence),)))
+
+
+def gpu_license(facts: GpuFacts) -> str:
+    """The name of the entry with the licence of a GPU module."""
+    return f"licenses/{facts.kind}-module.txt"
 
 
 def entry_names(file_names: Iterable[str]) -> list[str]:

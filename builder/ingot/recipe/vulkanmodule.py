@@ -18,6 +18,7 @@ from ingot.bundle.manifest import VulkanFacts
 from ingot.console import Progress, Step
 from ingot.engine.fetch import engine_source
 from ingot.engine.kernels import ask_kernels
+from ingot.engine.nativelicenses import cut_comment
 from ingot.engine.pin import Sources, tree_hash
 from ingot.engine.runtime import RuntimeImage, choose_target
 from ingot.engine.shadertools import ShaderTools, ensure_shader_tools
@@ -25,13 +26,13 @@ from ingot.errors import ToolchainError
 from ingot.gguf.join import Weights
 from ingot.gguf.kernels import KernelSet
 from ingot.paths import cache_dir, ensure_entry, locked, make_folder
-from ingot.recipe.gpumodule import GpuModule, is_whole, load_module, write_record
+from ingot.recipe.gpumodule import LICENCE, GpuModule, is_whole, load_module, write_record
 from ingot.recipe.vulkanshaders import choose, header
 from ingot.toolchain import cmake, vulkan, zig
 from ingot.toolchain.packages import Target
 
 VULKAN_MODULE = "ggml-vulkan.so"
-_RECIPE = "1"  # raise it when this file changes what a module is made from
+_RECIPE = "2"  # raise it when this file changes what a module is made from
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def ensure_vulkan(
                 shutil.copyfile(
                     build.run(shaders, header(kernels), progress, step), temporary / VULKAN_MODULE
                 )
+                (temporary / LICENCE).write_bytes(_licence(kit, sources))
                 write_record(temporary / VULKAN_MODULE, facts)
 
             # One build folder for all models: what two have in common is not compiled again.
@@ -110,6 +112,18 @@ def _key(
         "kernels": kernels.to_json(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _licence(kit: VulkanKit, sources: Sources) -> bytes:
+    """The notices of the headers, some of whose code is in the module, and the Apache License,
+    to which they refer.
+    """
+    parts = [b"The headers of Vulkan and of SPIR-V:\n\n"]
+    for name in ("vulkan/vulkan.hpp", "spirv/unified1/spirv.hpp"):
+        path = kit.headers.include / name
+        parts.append(cut_comment(path.read_bytes(), "// Copyright", path) + b"\n")
+    parts.append((sources.repository / "LICENSE").read_bytes())
+    return b"".join(parts)
 
 
 @dataclass(frozen=True)
