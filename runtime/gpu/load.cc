@@ -100,7 +100,7 @@ static ggml_backend_reg_t load(Candidate & candidate, const Bundle & bundle, con
     const auto init = reinterpret_cast<init_function>(module->load("ggml_backend_init", why));
     ggml_backend_reg_t reg = init ? init() : nullptr;
     if (reg && ggml_backend_reg_dev_count(reg) > 0) return reg;
-    if (why.empty()) why = "its runtime finds no GPU";
+    if (why.empty()) why = why_no_device(*module);
     return nullptr;
 }
 

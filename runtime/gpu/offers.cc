@@ -87,6 +87,13 @@ const os::SealedFile * open_module(Candidate & candidate, const Bundle & bundle,
     return candidate.sealed ? &*candidate.sealed : nullptr;
 }
 
+std::string why_no_device(const os::SealedFile & module) {
+    std::string ignored;
+    const auto problem = reinterpret_cast<const char * (*)()>(module.load("ingot_module_problem", ignored));
+    const char * said  = problem ? problem() : nullptr;
+    return said && *said ? said : "its runtime finds no GPU";
+}
+
 std::vector<std::pair<std::string, std::string>> bundled_problems(const Bundle * bundle) {
     std::vector<std::pair<std::string, std::string>> found;
     for (auto & candidate : bundled(bundle)) {
@@ -96,7 +103,7 @@ std::vector<std::pair<std::string, std::string>> bundled_problems(const Bundle *
             const os::SealedFile * module = open_module(candidate, *bundle, reason);
             const auto init = reinterpret_cast<ggml_backend_reg_t (*)()>(module ? module->load("ggml_backend_init", reason) : nullptr);
             if (!init) return reason;
-            return init() ? "" : "it offers no backend";
+            return init() ? "" : why_no_device(*module);
         }, SECONDS, why);
         found.emplace_back(title(candidate.offer), problem.value_or(why));
     }

@@ -11,6 +11,7 @@
 #include "../os.h"
 #include "../sha256.h"
 #include "ggml-backend-impl.h"
+#include "offers.h"
 
 namespace ingot::gpu {
 
@@ -54,7 +55,7 @@ static json judge(const os::SealedFile & module, const KernelSet & set, bool tim
     const auto init = reinterpret_cast<init_function>(module.load("ggml_backend_init", why));
     if (!init) return {{"problem", why}};
     ggml_backend_reg_t reg = init();
-    if (!reg || ggml_backend_reg_dev_count(reg) == 0) return {{"problem", "its runtime finds no GPU"}};
+    if (!reg || ggml_backend_reg_dev_count(reg) == 0) return {{"problem", why_no_device(module)}};
     if (!answers_are_right(reg, tested_types(set))) return {{"problem", "it computed wrong results"}};
     json verdict = timed ? measured(reg, set) : json::object();
     verdict["problem"] = "";
