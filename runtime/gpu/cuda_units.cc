@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <filesystem>
 
 namespace ingot::gpu {
 
+namespace fs = std::filesystem;
 using Strings = std::vector<std::string>;
 
 // Where the backend keeps the kernels of an op; more than one op may share a file. A kind in
@@ -334,7 +336,7 @@ UnitPlan plan_units(const KernelSet & set, int capability) {
     }
     if (contains(ops, "FLASH_ATTN_EXT")) plan_attention(plan.units, set, capability);
     else add_unit(plan.units, "fattn", attention_dispatch());  // the backend asks it what it supports
-    for (const char * own : {"blas", "driver", "entry"}) add_unit(plan.units, own, include(std::string(own) + ".cu"));
+    for (const char * own : {"blas.cu", "driver.cu", "entry.cc"}) add_unit(plan.units, fs::path(own).stem(), include(own));
     const bool matrices = std::any_of(plan.units.begin(), plan.units.end(), [](const Unit & unit) { return unit.name == "mmf"; });
     plan.header  = header(set, ops, kept, matrices);
     plan.defines = attention_defines(set);

@@ -1,8 +1,6 @@
 #include "recompile.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -12,28 +10,21 @@
 #include "../known_answers.h"
 #include "../os.h"
 #include "../sha256.h"
+#include "../tar.h"
 #include "ggml-backend-impl.h"
 #include "sealed_library.h"
 
 namespace ingot::gpu {
 
-namespace fs = std::filesystem;
-
 static constexpr uint64_t SCRATCH_BYTES = 256 << 20;  // units, objects, nvcc's own temporary files
 static constexpr int      TEST_SECONDS  = 300;        // the driver may compile PTX first
-static const std::string  SOURCES = "sources/cuda/";
+static const char *       SOURCES = "sources/gpu.tar";
 
 static std::string digest(const std::string & text) { return sha256_hex(text.data(), text.size()); }
 
 std::string sources_digest(const Bundle & bundle) {
-    std::vector<std::string> lines;
-    for (const Entry * entry : bundle.manifest.all("source")) {
-        if (entry->name.rfind(SOURCES, 0) == 0) lines.push_back(entry->sha256 + " " + entry->name + "\n");
-    }
-    std::sort(lines.begin(), lines.end());
-    std::string all;
-    for (const auto & line : lines) all += line;
-    return lines.empty() ? "" : digest(all);
+    const Entry * archive = bundle.manifest.named(SOURCES);
+    return archive ? archive->sha256 : "";
 }
 
 static std::vector<int> capabilities(const Probe & probe) {
@@ -46,20 +37,6 @@ std::string start_key(const std::string & sources, const KernelSet & set, const 
     std::string text = sources + "\n" + to_json(set).dump() + "\n" + std::to_string(GGML_BACKEND_API_VERSION) + "\n";
     for (int capability : capabilities(probe)) text += std::to_string(capability) + " ";
     return digest(text + std::to_string(probe.driver / 1000));
-}
-
-// Writes the carried sources below `folder`, as make_module wants them.
-static void unpack_sources(const Bundle & bundle, const fs::path & folder) {
-    for (const Entry * entry : bundle.manifest.all("source")) {
-        if (entry->name.rfind(SOURCES, 0) != 0) continue;
-        const fs::path to = folder / entry->name.substr(SOURCES.size());
-        fs::create_directories(to.parent_path());
-        const auto bytes = bundle.read(*entry);
-        std::ofstream stream(to, std::ios::binary);
-        stream.write(reinterpret_cast<const char *>(bytes.data()), (std::streamsize) bytes.size());
-        stream.close();
-        if (!stream) throw Failure(EXIT_INPUT, to.string() + ": cannot be written: is the disk full?", "choose another place with --cache-dir");
-    }
 }
 
 static void tell(size_t done, size_t total, const std::string & name) {
@@ -137,7 +114,7 @@ class Recompilation {
         request.sources      = scratch + "/sources";
         request.scratch      = scratch;
         request.jobs         = os::cpu_count();
-        unpack_sources(bundle_, request.sources);
+        unpack_tar(bundle_.read(*bundle_.manifest.named(SOURCES)), request.sources);
         request.toolkit     = find_toolkit(options_.nvcc, options_.host_compiler, std::to_string(request.capabilities.back()), scratch);
         use_objects(request, cache_);
         const Module module = make_module(request, tell);

@@ -17,7 +17,7 @@ namespace ingot::gpu {
 // GPUs, the driver's major version, the program's ABI. 64 lowercase hexadecimal characters.
 std::string start_key(const std::string & sources_digest, const KernelSet & set, const Probe & probe);
 
-// Of the sources in the bundle, by their hashes in the manifest; "" when it carries none.
+// Of the sources in the bundle, by the hash in the manifest; "" when it carries none.
 std::string sources_digest(const Bundle & bundle);
 
 // A private folder to compile in. Throws Failure(EXIT_TOOLCHAIN) when there is no room for one.

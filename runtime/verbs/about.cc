@@ -61,7 +61,7 @@ static void print_entries(const Manifest & manifest) {
         const auto entries = manifest.all(role);
         for (const auto * entry : entries) bytes += entry->stored;
         if (!entries.empty()) {
-            std::printf("%-44s %-10s %12s\n", (std::to_string(entries.size()) + " files").c_str(), role, human_size(bytes).c_str());
+            std::printf("%-44s %-10s %12s\n", (std::to_string(entries.size()) + (entries.size() == 1 ? " file" : " files")).c_str(), role, human_size(bytes).c_str());
         }
     }
 }

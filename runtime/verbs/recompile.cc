@@ -4,11 +4,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "../error.h"
 #include "../gpu/load.h"
 #include "../gpu/recompile.h"
 #include "../os.h"
+#include "../tar.h"
 #include "verbs.h"
 
 namespace ingot::verbs {
@@ -31,6 +33,15 @@ static int number(const std::string & text, const char * what, int low, int high
     return (int) value;
 }
 
+// `given`: a folder, or the archive that executables carry, which is unpacked below `scratch`.
+static std::string sources_of(const std::string & given, const std::string & scratch) {
+    if (std::filesystem::is_directory(given)) return given;
+    std::ifstream stream(given, std::ios::binary);
+    if (!stream) throw Failure(EXIT_INPUT, "--sources " + given + ": there is no such folder or archive");
+    unpack_tar({std::istreambuf_iterator<char>(stream), {}}, scratch + "/sources");
+    return scratch + "/sources";
+}
+
 static gpu::ModuleRequest request_of(const Bundle * bundle, Args & user) {
     gpu::ModuleRequest request;
     request.sources = one(user, "--sources");
@@ -39,7 +50,7 @@ static gpu::ModuleRequest request_of(const Bundle * bundle, Args & user) {
     request.jobs = jobs.empty() ? os::cpu_count() : (unsigned) number(jobs, "--jobs", 1, 1024);
     for (const auto & text : take_values(user, {"--arch"})) request.capabilities.push_back(number(text, "--arch", 50, 999));
     std::sort(request.capabilities.begin(), request.capabilities.end());
-    if (request.capabilities.empty() || request.sources.empty()) throw Failure(EXIT_USAGE, "--output needs --sources FOLDER and --arch NUMBER");
+    if (request.capabilities.empty() || request.sources.empty()) throw Failure(EXIT_USAGE, "--output needs --sources FOLDER-OR-TAR and --arch NUMBER");
     request.set = wanted_set(bundle, user);
     return request;
 }
@@ -71,6 +82,7 @@ static int for_builder(const Bundle * bundle, Args user, const std::string & out
     const ModuleCache cache = ModuleCache::open(objects, ModuleCache::Access::write, why);
     const auto scratch = gpu::workplace(cache);
     request.scratch = scratch.path();
+    request.sources = sources_of(request.sources, request.scratch);
     if (!objects.empty()) gpu::use_objects(request, cache);
     try {
         request.toolkit = gpu::find_toolkit(gpu::options().nvcc, gpu::options().host_compiler,

@@ -104,7 +104,7 @@ def repack(
         in_place = output.exists() and output.samefile(source)
         check_output(output, (), force=force or in_place)
         modules = [entry for entry in bundle.manifest.with_role(MODULE) if entry.gpu]
-        digest = sources_digest(runtime)
+        digest = sources_digest(runtime) if modules else ""
         fitting = [entry for entry in modules if entry.gpu and entry.gpu.sources == digest]
         contents = _contents(bundle, runtime, changes, fitting)
         header = header_of(bundle.region(bundle.manifest.with_role(MODEL)[0]))
