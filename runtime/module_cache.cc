@@ -105,13 +105,14 @@ std::optional<os::FileLock> ModuleCache::lock(const std::string & key, const os:
 }
 
 bool ModuleCache::store(const std::string & key, const os::SealedFile & module, const std::string & about,
-                        std::string & why) const {
+                        std::string & why, Sound sound) const {
     if (!writes()) {
         why = read_only_;
         return false;
     }
     os::Refusal ignored;
-    const bool  kept = modules_->read(checked(key), ignored) || modules_->write(key, module, about, why);
+    const bool  there = sound == Sound::keep && modules_->read(checked(key), ignored);
+    const bool  kept = there || modules_->write(key, module, about, why);
     if (kept) forget_failure(key);
     why = one_line(why);
     return kept;

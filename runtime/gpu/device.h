@@ -1,4 +1,4 @@
-// The NVIDIA GPUs of this machine, asked of the driver in a child process, so that a broken
+// What a GPU is, and the NVIDIA GPUs of this machine, asked of the driver in a child process, so that a broken
 // driver's crash or hang stays there.
 #pragma once
 
@@ -12,6 +12,7 @@ struct Device {
     std::string name;
     int         capability = 0;  // compute capability times ten: 90 for 9.0
     uint64_t    memory = 0;      // bytes
+    std::string architecture;    // "gfx1100"; "" for NVIDIA, where the capability says it
 };
 
 struct Probe {

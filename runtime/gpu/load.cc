@@ -57,7 +57,7 @@ static void offer_compiled(std::vector<Candidate> & found, const Bundle * bundle
     if (sources.empty()) return;
     std::string why;
     const ModuleCache cache = ModuleCache::open(options.cache_dir, ModuleCache::Access::read, why);
-    const std::string key   = start_key(sources, set, probe);
+    const std::string key   = start_key("nvidia", sources, set, probe);
     auto sealed = cache.lookup(key, why);
     if (!why.empty()) std::fprintf(stderr, "note: %s\n", why.c_str());
     if (!sealed) return;

@@ -193,7 +193,7 @@ def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: 
                 "ptx": said.get("ptx"),
                 "key": said.get("key"),
                 "sources": sources_digest(runtime),
-                "toolkit": said.get("nvcc"),
+                "toolkit": said.get("toolkit"),
                 "host_compiler": said.get("host_compiler"),
             }
         )

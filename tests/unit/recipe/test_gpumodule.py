@@ -33,7 +33,7 @@ DOCUMENT = {
     "cpu_seconds": 1.5,
     "wall_seconds": 1,
     "units": 2,
-    "nvcc": "13.0.88",
+    "toolkit": "13.0.88",
     "host_compiler": "g++ 12.2.0",
 }
 PROGRAM = """#!/bin/sh
