@@ -126,12 +126,6 @@ std::optional<std::string> ModuleCache::about(const std::string & key, std::stri
     return record ? std::optional(record->about) : std::nullopt;
 }
 
-bool ModuleCache::discard(const std::string & key, std::string & why) const {
-    const auto held = lock(key, nullptr, why);
-    if (held) modules_->remove(key);
-    return held.has_value();
-}
-
 // --- failures: "failed KEY", the reason on a line, an empty line, the log ---
 
 static std::string failure_title(const std::string & key) { return "failed " + key + "\n"; }

@@ -78,8 +78,6 @@ class ModuleCache {
                Sound sound = Sound::keep) const;
     // The text stored with a module.
     std::optional<std::string> about(const std::string & key, std::string & why) const;
-    // Removes the module, to be made anew. Takes its lock; false when somebody holds that.
-    bool discard(const std::string & key, std::string & why) const;
 
     // `reason`: one line. Of a log over 1 MiB the end is kept.
     bool remember_failure(const std::string & key, const std::string & reason, const std::string & log,

@@ -148,7 +148,7 @@ static std::string few_columns(int columns, const Strings & types, const Hardwar
 }
 
 // Sums and products of activations, which are F32: casts to the other types become casts to float,
-// so that nothing is instantiated for them. entry.cu refuses tensors of other types.
+// so that nothing is instantiated for them. entry.cc refuses tensors of other types.
 static const char * FLOAT_ONLY[] = {"ADD", "ADD1", "SUB", "MUL", "DIV", "REPEAT"};
 static std::string float_only(const std::string & file) {
     return include("convert.cuh") + "#define half float\n#define nv_bfloat16 float\n" + include(file + ".cu");

@@ -104,7 +104,8 @@ class Build {
   public:
     Build(const ModuleRequest & request, const Progress & progress)
         : request_(request), progress_(progress), common_(request), units_(fs::path(request.scratch) / "units") {
-        fs::create_directories(units_);
+        std::error_code ignored;  // told when the first file in it cannot be written
+        fs::create_directories(units_, ignored);
         write_file(units_ / "ingot_kernels.h", common_.plan.header);
         for (const auto & unit : common_.plan.units) write_file(units_ / file_of(unit), unit.source);
         for (const auto & file : common_.plan.files) write_file(units_ / file.name, file.text);
@@ -220,7 +221,7 @@ class Build {
         if (how.status != 0) fail("the host compiler, compiling stubs,", how, log("stubs"));
     }
 
-    // A question whether kernels can be used is answered with no; a call that entry.cu should have
+    // A question whether kernels can be used is answered with no; a call that entry.cc should have
     // made impossible ends the program with the name of what is missing.
     static std::string stub_source(const std::set<std::string> & names) {
         std::string text = "extern \"C\" void ggml_abort(const char *, int, const char *, ...);\n";

@@ -158,8 +158,8 @@ class Recompilation {
                                 {"cpu_seconds", module.cpu_seconds},
                                 {"wall_seconds", module.wall_seconds}};
         if (request.backend == &CUDA) {
-            about["cubins"] = request.architectures;
-            about["cuda"]   = std::atoi(request.toolkit.version.c_str());
+            for (const auto & name : request.architectures) about["cubins"].push_back(std::atoi(name.c_str()));
+            about["cuda"] = std::atoi(request.toolkit.version.c_str());
         }
         std::string why;
         char line[256];

@@ -164,7 +164,8 @@ usage: %s [COMMAND] [engine options]
   doctor         GPUs, modules, and why which is used   [--json]
   version, help
 
-GPU: --gpu auto|nvidia|none, --require-gpu, --nocompile, --cache-dir FOLDER.
+GPU: --gpu auto|nvidia|amd|none, --require-gpu, --nocompile, --cache-dir FOLDER; recompile takes
+--nvcc, --hipcc and --host-compiler PATH.
 -p TEXT alone completes; --server, --chat and --cli work as in llamafile.
 Engine options are llama.cpp's: -c N (context), -n N (tokens), -t N (threads), -ngl N
 (layers on a GPU), --temp T, --seed S, --api-key KEY, -m OTHER.gguf (another model), -v (log).

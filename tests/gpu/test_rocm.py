@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,10 +28,15 @@ def hipcc(recorder: Record) -> Recorder:
 
 
 def make(
-    runtime: RuntimeImage, hipcc: Recorder, model: Path, output: Path, *archs: str
+    runtime: RuntimeImage,
+    hipcc: Recorder,
+    model: Path,
+    output: Path,
+    *archs: str,
+    sources: Path | None = None,
 ) -> dict[str, object]:
     argv: list[str | Path] = [runtime.program, "recompile", "--gpu", "amd", "--output", output]
-    argv += ["--sources", runtime.root / "sources" / "gpu.tar", "-m", model, "--json"]
+    argv += ["--sources", sources or runtime.root / "sources" / "gpu.tar", "-m", model, "--json"]
     argv += ["--hipcc", hipcc.path]
     for arch in archs:
         argv += ["--arch", arch]
@@ -66,6 +72,19 @@ def test_hipcc_is_called_as_upstream_builds(
     assert link[5].endswith("/ggml-hip.so")
     objects = {word for word in link if word.startswith("unit-")}
     assert objects == {f"unit-{name}.o" for name in hipcc.units()}
+
+
+def test_sources_may_be_a_folder_and_the_module_is_the_same(
+    runtime_image: RuntimeImage, hipcc: Recorder, iq_model: Path, tmp_path: Path
+) -> None:
+    archive = runtime_image.root / "sources" / "gpu.tar"
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "folder", filter="data")
+    from_tar, from_folder = (
+        make(runtime_image, hipcc, iq_model, tmp_path / "m.so", "gfx1030", sources=sources)
+        for sources in (archive, tmp_path / "folder")
+    )
+    assert from_tar["key"] == from_folder["key"]
 
 
 def test_rocm_links_its_own_libraries_and_the_narrowing_is_shared(
