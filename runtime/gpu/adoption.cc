@@ -19,8 +19,9 @@ static Standing standing(const os::SealedFile * kept, const Bundle & bundle, con
         if (verdict.problem.empty()) return {"the module compiled before", verdict.speed};
     }
     Machine machine;
-    machine.nvidia = nvidia_devices();
-    auto candidates = candidates_for(&bundle, std::nullopt, machine, {Kind::cuda}, options);
+    machine.probes[Kind::cuda] = nvidia_devices();
+    if (carries(&bundle, Kind::vulkan)) machine.probes[Kind::vulkan] = vulkan_devices();
+    auto candidates = candidates_for(&bundle, std::nullopt, machine, {Kind::cuda, Kind::vulkan}, options);
     std::vector<Offer> offers;
     for (const auto & candidate : candidates) offers.push_back(candidate.offer);
     for (const size_t index : choose(machine, offers).order) {

@@ -92,7 +92,7 @@ static std::string key_of(const os::SealedFile & module, const Probe & probe, co
 std::string problem_of(const os::SealedFile & module, Kind kind, const Machine & machine, const KernelSet & set,
                        const Options & options) {
     std::string why;
-    const std::string key = key_of(module, kind == Kind::cuda ? machine.nvidia : machine.vulkan, set);
+    const std::string key = key_of(module, machine.probe(kind), set);
     const ModuleCache cache = ModuleCache::open(options.cache_dir, ModuleCache::Access::write, why);
     if (cache.object(key, why)) return "";
     if (const auto past = cache.failure(key)) return past->reason + " (found before; without " + past->log_path + " it is tried again)";

@@ -191,8 +191,7 @@ def write_runtime_files(folder: Path, program: bytes = b"") -> None:
         "ui/index.html": b"<p>hi",
         "ui/_app/page.js": b"let x = 1;\n" * 50,
         "licenses/llama.cpp.txt": b"MIT\n",
-        "sources/cuda/ggml/src/ggml-cuda/x.cu": b"// kernel\n" * 20,
-        "sources/cuda/ingot/y.cu": b"// y\n",
+        "sources/gpu.tar": b"x.cu\0// kernel\n",
     }
     for name, content in files.items():
         path = folder / name

@@ -33,7 +33,6 @@ def write(folder: Path) -> Path:
     runtime = replace(
         runtime,
         ui=tuple(u for u in runtime.ui if u[0] == "index.html"),
-        sources=tuple(s for s in runtime.sources if s[0] == "cuda/ingot/y.cu"),
     )
     recipe = Recipe(
         model=write_model(folder / "tiny.gguf"),

@@ -108,7 +108,7 @@ def _entry_lines(manifest: Manifest) -> list[str]:
         group = manifest.with_role(role)
         if group:
             sizes = (sum(e.size for e in group), sum(e.stored for e in group))
-            name = f"{what} ({len(group)} files)"
+            name = f"{what} ({len(group)} file{'s' * (len(group) != 1)})"
             rows.append((name, role, f"{sizes[0]:,}", f"{sizes[1]:,}", ""))
     return [f"  {line}" for line in table(rows, right=(2, 3))]
 

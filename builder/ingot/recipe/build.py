@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,6 @@ from ingot.bundle.manifest import (
     MODEL,
     MODULE,
     SOURCE,
-    VULKAN,
     WEIGHTS,
     Entry,
     Manifest,
@@ -118,8 +117,7 @@ def repack(
         in_place = output.exists() and output.samefile(source)
         check_output(output, (), force=force or in_place)
         modules = [entry for entry in bundle.manifest.with_role(MODULE) if entry.gpu]
-        digests = _digests(runtime)
-        fitting = [e for e in modules if e.gpu and e.gpu.sources == digests[e.gpu.kind]]
+        fitting = [e for e in modules if e.gpu and e.gpu.sources == _digest(runtime, e.gpu.kind)]
         contents = _contents(bundle, runtime, changes, fitting)
         header = header_of(bundle.region(bundle.manifest.with_role(MODEL)[0]))
         done = _write(output, contents, header, runtime, progress)
@@ -131,12 +129,13 @@ def repack(
         return replace(done, notes=(*done.notes, *left_out))
 
 
-def _digests(runtime: RuntimeImage) -> Mapping[str, str]:
-    """Kind of GPU module -> the sources that one has to be compiled from to fit ``runtime``."""
+def _digest(runtime: RuntimeImage, kind: str) -> str:
+    """Of the sources that a GPU module of ``kind`` has to be compiled from to fit ``runtime``."""
+    if kind == CUDA:
+        return sources_digest(runtime)
     sources = load_sources()
     pins = load_pins(sources.native / "toolchain.toml")
-    vulkan = vulkanmodule.sources_digest(runtime, sources, pins)
-    return {CUDA: sources_digest(runtime), VULKAN: vulkan}
+    return vulkanmodule.sources_digest(runtime, sources, pins)
 
 
 def _contents(

@@ -20,6 +20,7 @@ from ingot.bundle.deflate import read_small
 from ingot.bundle.inputs import FileRegion
 from ingot.bundle.manifest import GpuFacts, parse_gpu
 from ingot.console import Progress, Step
+from ingot.engine.gpusources import ARCHIVE
 from ingot.engine.pin import DEFAULT_TARGET, Sources
 from ingot.engine.runtime import RuntimeImage, choose_target
 from ingot.errors import IntegrityError, ToolchainError
@@ -105,12 +106,22 @@ def ensure_cuda(
 
 
 def sources_digest(runtime: RuntimeImage) -> str:
-    """sha256 over names and contents of what GPU modules of ``runtime`` are compiled from."""
-    digest = hashlib.sha256()
-    for name, path in sorted(runtime.sources):
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """sha256 of what GPU modules of ``runtime`` are compiled from, as executables carry it.
+
+    Raises ToolchainError ``no-gpu-sources`` where there is nothing.
+    """
+    return sha256_of(_sources(runtime))
+
+
+def _sources(runtime: RuntimeImage) -> Path:
+    for name, path in runtime.sources:
+        if name == ARCHIVE:
+            return path
+    raise ToolchainError(
+        f"there are no sources of GPU modules for {runtime.target}",
+        hint="build with --gpu none",
+        code="no-gpu-sources",
+    )
 
 
 def _host_program(host: cuda.Host, sources: Sources, progress: Progress) -> Path:
@@ -152,7 +163,7 @@ def _argv(
 ) -> list[str | Path]:
     """The call, but for ``--output``."""
     argv: list[str | Path] = [runtime.program, "recompile"]
-    argv += ["--sources", runtime.root / "sources" / "cuda"]
+    argv += ["--sources", _sources(runtime)]
     for arch in wish.archs:
         argv += ["--arch", arch]
     argv += ["--ptx"] if wish.ptx else []
@@ -188,7 +199,7 @@ def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: 
                 "ptx": said.get("ptx"),
                 "key": said.get("key"),
                 "sources": sources_digest(runtime),
-                "toolkit": said.get("nvcc"),
+                "toolkit": said.get("toolkit"),
                 "host_compiler": said.get("host_compiler"),
             }
         )
