@@ -16,7 +16,7 @@ from ingot.engine.gpusources import archive
 from ingot.engine.runtime import RuntimeImage
 from ingot.paths import cache_dir, ensure_entry
 from tests.conftest import REPOSITORY
-from tests.native.module_cache.driver import compilers
+from tests.native.compiled import compilers
 
 RUNTIME = REPOSITORY / "runtime"
 SOURCES = (Path(__file__).with_name("driver.cc"), RUNTIME / "tar.cc")
