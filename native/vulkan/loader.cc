@@ -1,11 +1,13 @@
 // Vulkan's loader, looked up when the first call is made: a module that was linked to it could not
 // be loaded, and so not say why, where none is installed. The backend takes most addresses from
-// vkGetInstanceProcAddr and calls three functions by name.
+// vkGetInstanceProcAddr and calls three functions by name. One call is looked at on its way: no
+// placeholder of a left-out shader may reach a driver, which need not check what it is given.
 #include "loader.h"
 
 #include <dlfcn.h>
 #include <vulkan/vulkan_core.h>
 
+#include <cstdio>
 #include <cstring>
 #include <string>
 
@@ -43,6 +45,30 @@ template <typename Function> Function exported(const char * name) {
     return reinterpret_cast<Function>(dlsym(loader().library, name));
 }
 
+// The name of a left-out shader; null for a real one. A placeholder (tools/glslc.cc) has its name as
+// an OpString and no entry point; the backend may have put capabilities before it.
+const char * left_out(const uint32_t * words, size_t count) {
+    enum { HEADER = 5, OP_STRING = 7, OP_ENTRY_POINT = 15 };
+    const char * name = nullptr;
+    for (size_t at = HEADER; at < count; at += words[at] >> 16) {
+        const uint32_t op = words[at] & 0xffff;
+        if (op == OP_ENTRY_POINT || words[at] >> 16 == 0) return nullptr;
+        if (op == OP_STRING) name = reinterpret_cast<const char *>(words + at + 2);
+    }
+    return name;
+}
+
+PFN_vkCreateShaderModule create_shader = nullptr;
+
+VKAPI_ATTR VkResult VKAPI_CALL create_known_shader(VkDevice device, const VkShaderModuleCreateInfo * info,
+                                                   const VkAllocationCallbacks * allocator, VkShaderModule * shader) {
+    if (const char * name = left_out(info->pCode, info->codeSize / sizeof(uint32_t))) {
+        std::fprintf(stderr, "error: the shader %s is not in this executable's Vulkan module\n", name);
+        return VK_ERROR_INITIALIZATION_FAILED;
+    }
+    return create_shader(device, info, allocator, shader);
+}
+
 }  // namespace
 
 namespace ingot {
@@ -54,7 +80,12 @@ const char * vulkan_problem() { return loader().problem.c_str(); }
 extern "C" {
 
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL vkGetInstanceProcAddr(VkInstance instance, const char * name) {
-    if (loader().address) return loader().address(instance, name);
+    if (loader().address) {
+        const PFN_vkVoidFunction found = loader().address(instance, name);
+        if (!found || std::strcmp(name, "vkCreateShaderModule") != 0) return found;
+        create_shader = reinterpret_cast<PFN_vkCreateShaderModule>(found);
+        return reinterpret_cast<PFN_vkVoidFunction>(create_known_shader);
+    }
     return std::strcmp(name, "vkEnumerateInstanceVersion") == 0 ? reinterpret_cast<PFN_vkVoidFunction>(no_version) : nullptr;
 }
 

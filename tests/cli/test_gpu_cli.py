@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingot.__main__ import main
-from ingot.toolchain import cuda
+from ingot.toolchain import cuda, vulkan
 from tests.golden.samples import seed_cache, write_model
 from tests.unit.recipe.test_gpumodule import PROGRAM, SAY
 
@@ -123,6 +123,22 @@ def test_the_toolchain_lists_tools_and_what_compiles_cuda(no_toolkit: Path, caps
     document = json.loads(capsys.readouterr().out)
     assert document["nvcc"]["nvcc"] == os.fspath(no_toolkit / "nvcc")
     assert "cuda" in [tool["name"] for tool in document["tools"]]
+
+
+def test_vulkan_without_headers_and_apt_says_what_to_install(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out
+) -> None:
+    monkeypatch.setattr(vulkan, "_SYSTEM", tmp_path / "nothing")
+    monkeypatch.delenv("VULKAN_SDK", raising=False)
+    monkeypatch.setenv("INGOT_GPU", "vulkan")
+    assert main(["build", str(model), "-o", str(tmp_path / "hello"), "--json"]) == 6
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "no-vulkan-headers"
+    assert "VULKAN_SDK" in error["hint"]
+    assert not (tmp_path / "hello").exists()
+    assert main(["toolchain"]) == 0
+    shown = capsys.readouterr().out
+    assert "Vulkan headers in use: none: --gpu vulkan fetches them" in shown
 
 
 @pytest.mark.parametrize("words", [["install"], ["list", "cuda"], ["install", "zig"], ["remove"]])

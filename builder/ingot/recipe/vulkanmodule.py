@@ -19,7 +19,7 @@ from ingot.console import Progress, Step
 from ingot.engine.fetch import engine_source
 from ingot.engine.kernels import ask_kernels
 from ingot.engine.nativelicenses import cut_comment
-from ingot.engine.pin import Sources, tree_hash
+from ingot.engine.pin import Sources
 from ingot.engine.runtime import RuntimeImage, choose_target
 from ingot.engine.shadertools import ShaderTools, ensure_shader_tools
 from ingot.errors import ToolchainError
@@ -32,6 +32,7 @@ from ingot.toolchain import cmake, vulkan, zig
 from ingot.toolchain.packages import Target
 
 VULKAN_MODULE = "ggml-vulkan.so"
+_CODE = (".cc", ".h", ".txt", ".cmake", ".map")
 _RECIPE = "2"  # raise it when this file changes what a module is made from
 
 
@@ -56,10 +57,20 @@ def sources_digest(runtime: RuntimeImage, sources: Sources, pins: vulkan.VulkanP
     facts = {
         "recipe": _RECIPE,
         "engine": [engine["sha256"], engine["commit"]],
-        "native": tree_hash(sources.native / "vulkan"),
+        "native": _code_digest(sources.native / "vulkan"),
         "glslang": pins.glslang.sha256,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _code_digest(folder: Path) -> str:
+    """sha256 over our own files but for the notes, which nothing is made from."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in _CODE):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def ensure_vulkan(
@@ -95,7 +106,8 @@ def ensure_vulkan(
                 write_record(temporary / VULKAN_MODULE, facts)
 
             # One build folder for all models: what two have in common is not compiled again.
-            with locked(build.folder.parent / f".{build.folder.name}.lock"):
+            lock = build.folder.parent / f".{build.folder.name}.lock"
+            with locked(lock, lambda: step.update(0, None, "waiting for another run")):
                 ensure_entry(folder, make, keep=lambda entry: is_whole(entry, VULKAN_MODULE))
     return load_module(folder, VULKAN_MODULE)
 

@@ -5,7 +5,8 @@
 //
 // From the environment:
 //   INGOT_SHADERS      a file with the names of wanted shaders, one per line. An OUT whose name
-//                      without .spv is not in it becomes four bytes that are no SPIR-V.
+//                      without .spv is not in it becomes a placeholder: SPIR-V with that name and
+//                      nothing else, which ../loader.cc never hands to a driver.
 //   INGOT_SPIRV_CACHE  a folder that belongs to these sources and this program: what was compiled
 //                      with the same arguments before is taken from there.
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -28,8 +30,6 @@
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr char LEFT_OUT[] = "none";
 
 struct Options {
     std::string input, output, target = "vulkan1.2", depfile;
@@ -121,6 +121,10 @@ std::vector<uint32_t> stripped(const std::vector<uint32_t> & words) {
     return kept;
 }
 
+std::string bytes_of(const std::vector<uint32_t> & words) {
+    return {reinterpret_cast<const char *>(words.data()), words.size() * sizeof(words[0])};
+}
+
 std::string compile(const Options & options, Includer & includer) {
     const bool newer = options.target == "vulkan1.3";
     const auto spirv = newer ? glslang::EShTargetSpv_1_6 : glslang::EShTargetSpv_1_5;
@@ -153,8 +157,17 @@ std::string compile(const Options & options, Includer & includer) {
     spv::SpvBuildLogger logger;
     glslang::GlslangToSpv(*program.getIntermediate(EShLangCompute), words, &logger);
     if (!logger.getAllMessages().empty()) fail(std::string(name) + "\n" + logger.getAllMessages());
-    words = stripped(words);
-    return {reinterpret_cast<const char *>(words.data()), words.size() * sizeof(words[0])};
+    return bytes_of(stripped(words));
+}
+
+// The header and one OpString.
+std::string placeholder(const std::string & name) {
+    enum { MAGIC = 0x07230203, VERSION_1_5 = 0x10500, BOUND = 2, OP_STRING = 7, ID = 1 };
+    std::vector<uint32_t> text(name.size() / 4 + 1);
+    std::memcpy(text.data(), name.data(), name.size());
+    std::vector<uint32_t> words{MAGIC, VERSION_1_5, 0, BOUND, 0, (uint32_t) (text.size() + 2) << 16 | OP_STRING, ID};
+    words.insert(words.end(), text.begin(), text.end());
+    return bytes_of(words);
 }
 
 bool wanted(const std::string & shader) {
@@ -200,8 +213,9 @@ int main(int argc, char ** argv) {
     const bool to_stdout = options.output == "-";
     const fs::path kept = kept_at(options);
     std::error_code error;
-    std::string spirv = LEFT_OUT;
-    if (to_stdout || wanted(fs::path(options.output).stem().string())) {
+    const std::string name = fs::path(options.output).stem().string();
+    std::string spirv = placeholder(name);
+    if (to_stdout || wanted(name)) {
         if (!kept.empty() && fs::is_regular_file(kept, error)) {
             spirv = read(kept);
         } else {
