@@ -83,9 +83,9 @@ static bool disk_is_full(const Failure & failure, const std::string & scratch) {
            os::available_bytes(scratch) < NOTHING_LEFT;
 }
 
-[[noreturn]] static void refuse_full_disk(const Failure & failure, const std::string & scratch) {
+[[noreturn]] static void refuse_full_disk(const Failure & failure, const std::string & place) {
     throw Failure(EXIT_TOOLCHAIN, "the disk is full: " + std::string(failure.what()),
-                  "make room in " + scratch.substr(0, scratch.rfind('/')) + ", or name another place with --cache-dir");
+                  "make room in " + place + ", or name another place with --cache-dir");
 }
 
 // One recompilation under the key's lock.
@@ -100,8 +100,12 @@ class Recompilation {
         try {
             return make_in(scratch.path());
         } catch (const Failure & failure) {
-            if (disk_is_full(failure, scratch.path())) refuse_full_disk(failure, scratch.path());
-            if (!has_toolkit_) tell_log(failure);  // one may be installed before the next try: nothing to remember
+            const std::string above = scratch.path().substr(0, scratch.path().rfind('/'));
+            if (disk_is_full(failure, scratch.path())) refuse_full_disk(failure, stage_ == Stage::keeping ? cache_.folder() : above);
+            // What is remembered is that this module cannot be made: not that a compiler is
+            // missing, which may be installed before the next try, nor what befell a sound module.
+            if (stage_ == Stage::finding_tools) tell_log(failure);
+            if (stage_ == Stage::keeping) throw;
             std::string ignored;
             cache_.remember_failure(key_, failure.what(), log_of(failure), ignored);
             const auto past = cache_.failure(key_);
@@ -120,7 +124,7 @@ class Recompilation {
         request.jobs          = os::cpu_count();
         unpack_tar(bundle_.read(*bundle_.manifest.named(SOURCES)), request.sources);
         request.toolkit = backend_.find_toolkit(options_.tools, request.architectures, scratch);
-        has_toolkit_    = true;
+        stage_          = Stage::compiling;
         use_objects(request, cache_);
         const Module module = make_module(request, tell);
         std::string  why;
@@ -128,6 +132,7 @@ class Recompilation {
         if (!sealed) throw Failure(EXIT_TOOLCHAIN, "the module cannot be held in memory: " + why);
         const auto     kept     = cache_.lookup(key_, why);
         const Adoption adoption = examine(*sealed, kept ? &*kept : nullptr, bundle_, set_, options_);
+        stage_ = Stage::keeping;
         return keep(module, request, *sealed, adoption);
     }
 
@@ -164,7 +169,7 @@ class Recompilation {
     const Backend &     backend_;
     const ModuleCache & cache_;
     const std::string   key_;
-    bool                has_toolkit_ = false;
+    enum class Stage { finding_tools, compiling, keeping } stage_ = Stage::finding_tools;
 };
 
 // Whether a kept module can still be mapped: the ROCm that it was linked to may be another by now.

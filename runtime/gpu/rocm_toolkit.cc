@@ -1,7 +1,6 @@
 // hipcc: in PATH, HIP_PATH, ROCM_PATH, /opt/rocm, /opt/rocm-VERSION, and where pip puts AMD's packages.
-#include <sys/stat.h>
-
 #include <cstdio>
+#include <filesystem>
 
 #include "../error.h"
 #include "../process.h"
@@ -9,6 +8,7 @@
 
 namespace ingot::gpu {
 
+namespace fs = std::filesystem;
 using Strings = std::vector<std::string>;
 
 static constexpr int OLDEST_MAJOR = 6, OLDEST_MINOR = 1;  // upstream's ggml-hip/CMakeLists.txt
@@ -26,11 +26,6 @@ Strings rocm_folders() {
     return folders;
 }
 
-static bool is_folder(const std::string & path) {
-    struct stat facts;
-    return stat(path.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode);
-}
-
 // "6.4.43484" from "HIP version: 6.4.43484-123eb5128".
 static std::string hip_version(const std::string & hipcc) {
     const std::string text = output_of({hipcc, "--version"}), before = "HIP version: ";
@@ -46,14 +41,22 @@ static bool too_old(const std::string & version) {
     return major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR);
 }
 
+// Where ROCm is: hipconfig beside hipcc knows; else it is the folder above hipcc's own. /usr/bin/hipcc
+// is often a link into /opt.
+static std::string installation(const std::string & hipcc) {
+    std::error_code missing;
+    const fs::path path = fs::canonical(hipcc, missing);
+    if (missing) return "";
+    const std::string said = output_of({(path.parent_path() / "hipconfig").string(), "--rocmpath"});
+    return said.rfind('/', 0) == 0 ? said.substr(0, said.find('\n')) : path.parent_path().parent_path().string();
+}
+
 // A distribution's own ROCm is where the loader looks anyway.
 static void add_installation(Toolkit & toolkit) {
-    const std::string & path = toolkit.compiler;
-    const size_t bin = path.rfind("/bin/");
-    if (bin == std::string::npos || bin == 0) return;
-    const std::string root = path.substr(0, bin);
+    const std::string root = installation(toolkit.compiler);
+    if (root.empty()) return;
     if (root != "/usr" && root != "/usr/local") {
-        for (const char * name : {"/lib", "/lib64"}) if (is_folder(root + name)) toolkit.library_folders.push_back(root + name);
+        for (const char * name : {"/lib", "/lib64"}) if (fs::is_directory(root + name)) toolkit.library_folders.push_back(root + name);
     }
     if (!find_program("nm").empty()) return;
     for (const char * name : {"/llvm/bin", "/lib/llvm/bin"}) {

@@ -67,8 +67,9 @@ def check_refusal(
     (error,) = (line for line in lines if line.startswith("error: "))
     (hint,) = (line for line in lines if line.startswith("hint: "))
     assert error.startswith("error: the disk is full: ")
-    assert hint.startswith(f"hint: make room in {disk}")
-    assert "--cache-dir" in hint
+    assert hint.startswith(f"hint: make room in {disk}/cache")
+    assert hint.endswith(", or name another place with --cache-dir")
+    assert ".ingot-tmp-" not in hint
     assert state(disk) == before  # no log of a failure either: there was none of the module's
 
 
@@ -95,6 +96,19 @@ def test_a_disk_that_fills_up_costs_one_message_and_no_module(
     assert after.returncode == 0, after.stderr
     assert set(state(disk)) == set(before)
     assert name in state(disk)
+
+
+def test_a_disk_without_room_for_the_module_is_named(
+    hello: Path, run: Run, recorder: Record, env: Mapping[str, str], mounted: Mount
+) -> None:
+    """Compiled in another place, for want of room in this one."""
+    small = mounted("size=1m,mode=0755")
+    nvcc = recorder("nvcc", NVCC_SAYS).path
+    done = recompile(hello, run, nvcc, nvcc, small, env)
+    check_refusal(done, small, state(small))
+    assert f"hint: make room in {small}/cache, " in done.stderr.decode()
+    assert b"the module works but cannot be kept" in done.stderr
+    assert [Path(name).suffix for name in state(small)] == [".lock"]
 
 
 def filling(recorder: Record, disk: Path, moment: str) -> Recorder:

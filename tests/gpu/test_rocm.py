@@ -239,8 +239,11 @@ def test_hipcc_is_found_where_rocm_says_it_is(
     for folder in ("bin", "lib"):
         (root / folder).mkdir(parents=True)
     hipcc.path.rename(root / "bin" / "hipcc")
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "hipcc").symlink_to(root / "bin" / "hipcc")  # as /usr/bin has it
     env = dict(kfd(110000))
-    env[variable] = f"{root}/bin:{env['PATH']}" if variable == "PATH" else str(root)
+    env[variable] = f"{links}:{env['PATH']}" if variable == "PATH" else str(root)
     done = run(hello, "--recompile", "--gpu", "amd", "--cache-dir", tmp_path / "cache", env=env)
     assert done.returncode == 0, done.stderr
     assert hipcc.call("link")[-3:] == [f"-L{root}/lib", f"-Wl,-rpath,{root}/lib", "-lhipblas"]
