@@ -16,7 +16,8 @@
 namespace ingot::gpu {
 
 static constexpr uint64_t SCRATCH_BYTES = 256 << 20;  // units, objects, the compiler's own temporary files
-static constexpr uint64_t NOTHING_LEFT  = 4 << 20;    // a compiler that could not write has removed what it wrote
+// A compiler that could not write has removed what it wrote, and may not have had room for its words.
+static constexpr uint64_t NOTHING_LEFT = 4 << 20, LITTLE_LEFT = 64 << 20;
 static constexpr int      LOAD_SECONDS  = 60;
 static const char *       SOURCES = "sources/gpu.tar";
 
@@ -80,7 +81,7 @@ void use_objects(ModuleRequest & request, const ModuleCache & cache) {
 static bool disk_is_full(const Failure & failure, const std::string & scratch) {
     const std::string words = failure.what() + log_of(failure);
     return words.find("No space left on device") != std::string::npos || words.find("Disk quota exceeded") != std::string::npos ||
-           os::available_bytes(scratch) < NOTHING_LEFT;
+           os::available_bytes(scratch) < (log_of(failure).empty() ? LITTLE_LEFT : NOTHING_LEFT);
 }
 
 [[noreturn]] static void refuse_full_disk(const Failure & failure, const std::string & place) {

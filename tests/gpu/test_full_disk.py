@@ -90,7 +90,7 @@ def test_a_disk_that_fills_up_costs_one_message_and_no_module(
     (disk / "filler").unlink()
     doctor = run(hello, "doctor", "--json", "--cache-dir", disk / "cache", env=env)
     facts = json.loads(doctor.stdout)
-    assert facts["gpu_module"] == "compiled here"
+    assert facts["gpu_module"] == "the CUDA module compiled here"
     shutil.rmtree(disk / "cache" / "objects")
     after = recompile(hello, run, good.path, good.path, disk, env)
     assert after.returncode == 0, after.stderr
