@@ -164,7 +164,7 @@ usage: %s [COMMAND] [engine options]
   doctor         GPUs, modules, why which is used, what ran where   [--json] [--quick]
   version, help
 
-GPU: --gpu auto|nvidia|amd|none, --require-gpu, --nocompile, --cache-dir FOLDER; recompile takes
+GPU: --gpu auto|nvidia|amd|vulkan|none, --require-gpu, --nocompile, --cache-dir FOLDER; recompile takes
 --nvcc, --hipcc and --host-compiler PATH.
 -p TEXT alone completes; --server, --chat and --cli work as in llamafile.
 Engine options are llama.cpp's: -c N (context), -n N (tokens), -t N (threads), -ngl N

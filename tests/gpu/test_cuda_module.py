@@ -138,6 +138,8 @@ def test_an_executable_carries_it_and_can_load_it(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["bundled_modules"] == {"the bundled CUDA module": "loads"}
     assert run(executable, "-p", "x", "-n", "2").returncode == 0
+    licences = run(executable, "licenses").stdout.decode()
+    assert "contains NVIDIA's CUDA runtime library" in licences
 
 
 def test_a_broken_compiler_is_one_error(

@@ -33,7 +33,7 @@ from ingot.toolchain.packages import sha256_of
 CUDA_MODULE = "ggml-cuda.so"
 RECORD = "module.json"
 LICENCE = "licence.txt"
-_RECIPE = "1"  # raise it when this file changes what a module is made from
+_RECIPE = "2"  # raise it when this file changes what a module is made from
 _PROGRESS = re.compile(r"\[(\d+)/(\d+)\] (.*)")
 
 
@@ -98,7 +98,7 @@ def ensure_cuda(
             argv = _argv(wish, compiler, host, runtime, model)
             ensure_entry(
                 folder,
-                lambda temporary: _compile(temporary, argv, runtime, step),
+                lambda temporary: _compile(temporary, argv, compiler, runtime, step),
                 on_wait=lambda: step.update(0, None, "waiting for another run that compiles it"),
                 keep=lambda entry: is_whole(entry, CUDA_MODULE),
             )
@@ -172,7 +172,9 @@ def _argv(
     return [*argv, "--object-cache", make_folder(cache_dir() / "gpu-objects"), "--json"]
 
 
-def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: Step) -> None:
+def _compile(
+    folder: Path, argv: list[str | Path], compiler: Compiler, runtime: RuntimeImage, step: Step
+) -> None:
     def follow(line: str) -> None:
         seen = _PROGRESS.fullmatch(line)
         if seen:
@@ -207,6 +209,7 @@ def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: 
         raise _unexpected(done) from error
     if not module.is_file() or not module.stat().st_size:
         raise _unexpected(done)
+    (folder / LICENCE).write_text(cuda.runtime_license(compiler.toolkit), "utf-8")
     write_record(module, facts)
 
 
