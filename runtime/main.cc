@@ -61,7 +61,7 @@ static void recompile_first(const std::string & verb, const Args & user) {
         try {
             const auto set = gpu::kernel_set_for(own_bundle(), user);
             if (!own_bundle() || !set) throw Failure(EXIT_INPUT, "this model's kernels are not known");
-            std::fprintf(stderr, "%s\n", gpu::recompile(*own_bundle(), *set, gpu::options()).line.c_str());
+            std::fprintf(stderr, "%s\n", gpu::recompile(*own_bundle(), *set, gpu::options(), gpu::options().kind).line.c_str());
         } catch (const Failure & failure) {
             std::fprintf(stderr, "note: no GPU module was made: %s (%s)\n", failure.what(), failure.hint.c_str());
         }

@@ -10,10 +10,10 @@
 
 namespace ingot {
 
-static constexpr int64_t SIZE = 4096;
-static constexpr int64_t PROMPT = 512;
-static constexpr int     RUNS_MIN = 3, RUNS_MAX = 50;
-static constexpr double  SECONDS_MAX = 1.0;
+static constexpr int64_t SIZE = 4096, PROMPT = 256;
+static constexpr int     RUNS_MIN = 2, RUNS_MAX = 50;
+static constexpr double  SECONDS_MAX = 0.3;
+static constexpr double  QUICK = 0.005;  // seconds; below that a product is too small to say much
 
 using Clock = std::chrono::steady_clock;
 
@@ -28,18 +28,18 @@ static std::vector<uint8_t> weights(size_t size) {
     return bytes;
 }
 
-// Seconds for one product, 0 when it cannot be computed.
-static double product_seconds(ggml_backend_t backend, ggml_type type, int64_t columns) {
+// Seconds for one product of `size` x `size` weights, 0 when it cannot be computed.
+static double product_seconds(ggml_backend_t backend, ggml_type type, int64_t size, int64_t columns) {
     ggml_context * context = ggml_init({16 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true});
-    ggml_tensor *  w = ggml_new_tensor_2d(context, type, SIZE, SIZE);
-    ggml_tensor *  x = ggml_new_tensor_2d(context, GGML_TYPE_F32, SIZE, columns);
+    ggml_tensor *  w = ggml_new_tensor_2d(context, type, size, size);
+    ggml_tensor *  x = ggml_new_tensor_2d(context, GGML_TYPE_F32, size, columns);
     ggml_tensor *  y = ggml_mul_mat(context, w, x);
     ggml_backend_buffer_t room = ggml_backend_dev_supports_op(ggml_backend_get_device(backend), y)
                                      ? ggml_backend_alloc_ctx_tensors(context, backend) : nullptr;
     double best = 0;
     if (room) {
         const auto bytes = weights(ggml_nbytes(w));
-        const std::vector<float> ones((size_t) (SIZE * columns), 1.0f);
+        const std::vector<float> ones((size_t) (size * columns), 1.0f);
         ggml_backend_tensor_set(w, bytes.data(), 0, bytes.size());
         ggml_backend_tensor_set(x, ones.data(), 0, ones.size() * sizeof(float));
         ggml_cgraph * graph = ggml_new_graph(context);
@@ -57,6 +57,14 @@ static double product_seconds(ggml_backend_t backend, ggml_type type, int64_t co
     return best;
 }
 
+// A quarter of both sizes first: a slow device needs no more than that, multiplied.
+static double seconds_for(ggml_backend_t backend, ggml_type type, int64_t columns) {
+    const int64_t fewer  = std::max<int64_t>(1, columns / 4);
+    const double  part   = product_seconds(backend, type, SIZE / 4, fewer);
+    const double  factor = 16.0 * (double) columns / (double) fewer;
+    return part > 0 && part < QUICK ? product_seconds(backend, type, SIZE, columns) : part * factor;
+}
+
 Speed measure(ggml_backend_reg_t reg, ggml_type type) {
     Speed speed;
     if (!reg || ggml_backend_reg_dev_count(reg) == 0) return speed;
@@ -64,7 +72,7 @@ Speed measure(ggml_backend_reg_t reg, ggml_type type) {
     if (!backend) return speed;
     const auto set_threads = (ggml_backend_set_n_threads_t) ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads");
     if (set_threads) set_threads(backend, (int) os::cpu_count());
-    speed = {product_seconds(backend, type, PROMPT), product_seconds(backend, type, 1)};
+    speed = {seconds_for(backend, type, PROMPT), seconds_for(backend, type, 1)};
     ggml_backend_free(backend);
     return speed;
 }

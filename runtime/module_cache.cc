@@ -105,13 +105,14 @@ std::optional<os::FileLock> ModuleCache::lock(const std::string & key, const os:
 }
 
 bool ModuleCache::store(const std::string & key, const os::SealedFile & module, const std::string & about,
-                        std::string & why) const {
+                        std::string & why, Sound sound) const {
     if (!writes()) {
         why = read_only_;
         return false;
     }
     os::Refusal ignored;
-    const bool  kept = modules_->read(checked(key), ignored) || modules_->write(key, module, about, why);
+    const bool  there = sound == Sound::keep && modules_->read(checked(key), ignored);
+    const bool  kept = there || modules_->write(key, module, about, why);
     if (kept) forget_failure(key);
     why = one_line(why);
     return kept;
@@ -123,12 +124,6 @@ std::optional<std::string> ModuleCache::about(const std::string & key, std::stri
     const auto  record = modules_->record(checked(key), refusal);
     why = one_line(refusal.why);
     return record ? std::optional(record->about) : std::nullopt;
-}
-
-bool ModuleCache::discard(const std::string & key, std::string & why) const {
-    const auto held = lock(key, nullptr, why);
-    if (held) modules_->remove(key);
-    return held.has_value();
 }
 
 // --- failures: "failed KEY", the reason on a line, an empty line, the log ---

@@ -15,7 +15,8 @@
 //     process leaves the old entry, the new one or none, and the next one removes its rest.
 //  4. One process compiles a key while the others wait for its lock; a lock dies with its
 //     holder. The order is lookup, lock, lookup again, compile, test, store.
-//  5. A module that works is never replaced: store() keeps an entry that passes its checks,
+//  5. A module that works is only replaced on demand (--force), and then by one rename when its
+//     successor is on the disk: otherwise store() keeps an entry that passes its checks,
 //     and remember_failure() touches no module.
 //  6. Where nothing can be kept (read-only, full, no home) everything still answers: lookup()
 //     finds nothing, scratch() looks elsewhere, and the module just compiled is loaded from
@@ -72,11 +73,11 @@ class ModuleCache {
     // Keeps a module that was tested: the same sealed bytes. Forgets a failure. True also when
     // a sound module was there already, which then stays. What open() has told already, that
     // there is no cache, is not told again.
-    bool store(const std::string & key, const os::SealedFile & module, const std::string & about, std::string & why) const;
+    enum class Sound { keep, replace };  // what is done with a sound one that is there
+    bool store(const std::string & key, const os::SealedFile & module, const std::string & about, std::string & why,
+               Sound sound = Sound::keep) const;
     // The text stored with a module.
     std::optional<std::string> about(const std::string & key, std::string & why) const;
-    // Removes the module, to be made anew. Takes its lock; false when somebody holds that.
-    bool discard(const std::string & key, std::string & why) const;
 
     // `reason`: one line. Of a log over 1 MiB the end is kept.
     bool remember_failure(const std::string & key, const std::string & reason, const std::string & log,

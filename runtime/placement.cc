@@ -14,8 +14,10 @@ static constexpr int PROMPT_TOKENS = 40;
 static std::string device_of(const ggml_tensor & tensor) {
     const ggml_tensor & owner = tensor.view_src ? *tensor.view_src : tensor;
     if (!owner.buffer) return "none";
-    ggml_backend_dev_t device = ggml_backend_buft_get_device(ggml_backend_buffer_get_type(owner.buffer));
-    return device ? ggml_backend_dev_name(device) : "CPU";
+    ggml_backend_buffer_type_t place = ggml_backend_buffer_get_type(owner.buffer);
+    ggml_backend_dev_t device = ggml_backend_buft_get_device(place);
+    // A device's pinned host memory is where the CPU keeps what the device will read.
+    return device && place != ggml_backend_dev_host_buffer_type(device) ? ggml_backend_dev_name(device) : "CPU";
 }
 
 // The engine's callback, before (`ask`) and after each node. The scheduler writes a node's result

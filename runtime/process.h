@@ -11,6 +11,7 @@ struct Command {
     std::vector<std::string> arguments;  // [0] is the program: a path, or a name looked up in PATH
     std::string              folder;     // where it runs; "" here
     std::string              log;        // file for its output, both streams; "" drops it
+    std::string              temporary;  // TMPDIR for it; "" leaves that as it is
 };
 
 // How a program ended: its exit status, or 128 and more for a signal; 127 when it could not be

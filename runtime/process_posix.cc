@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 
 #include "process.h"
@@ -25,11 +26,24 @@ struct Setup {
     void open(int fd, const char * path, int flags) { posix_spawn_file_actions_addopen(&actions, fd, path, flags, 0600); }
 };
 
+static std::vector<std::string> environment(const std::string & temporary) {
+    std::vector<std::string> variables;
+    for (char ** variable = environ; *variable; ++variable) {
+        if (temporary.empty() || std::strncmp(*variable, "TMPDIR=", 7) != 0) variables.push_back(*variable);
+    }
+    if (!temporary.empty()) variables.push_back("TMPDIR=" + temporary);
+    return variables;
+}
+
 // Forked, not spawned: posix_spawn's change of folder needs glibc 2.29.
 static pid_t start(const Command & command) {
     std::vector<char *> argv;
     for (const auto & argument : command.arguments) argv.push_back(const_cast<char *>(argument.c_str()));
     argv.push_back(nullptr);
+    const std::vector<std::string> variables = environment(command.temporary);
+    std::vector<char *> envp;
+    for (const auto & variable : variables) envp.push_back(const_cast<char *>(variable.c_str()));
+    envp.push_back(nullptr);
     const char * log = command.log.empty() ? "/dev/null" : command.log.c_str();
     const pid_t child = fork();
     if (child != 0) return child;
@@ -37,7 +51,7 @@ static pid_t start(const Command & command) {
     const int out = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (in < 0 || out < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0) _exit(127);
     if (!command.folder.empty() && chdir(command.folder.c_str()) != 0) _exit(127);
-    execvp(argv[0], argv.data());
+    execvpe(argv[0], argv.data(), envp.data());
     _exit(127);
 }
 

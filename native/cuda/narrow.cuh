@@ -5,7 +5,7 @@
 // constant that converts in two ways: to int, as a case label needs it, with the type's own
 // number; and to ggml_type, as a template argument needs it, with a type that is compiled anyway.
 // So every label keeps its meaning, and no kernel is instantiated twice. The branch of a type that
-// is left out calls a wrong kernel; entry.cu refuses such a tensor, so that it is never reached.
+// is left out calls a wrong kernel; entry.cc refuses such a tensor, so that it is never reached.
 //
 // ggml_type has no fixed underlying type: it promotes to int. What specialises a template for a
 // type must come before the definitions, hence the includes.

@@ -40,7 +40,8 @@ static std::string missing_attention(ggml_backend_reg_t reg, const KernelSet & s
 }
 
 void advise(const Bundle & bundle, const Report & report, ggml_backend_reg_t reg, const KernelSet & set) {
-    const bool possible = !report.machine.nvidia.devices.empty() && !sources_digest(bundle).empty();
+    const Device * device  = report.machine.compiled_for();
+    const bool     possible = device && !sources_digest(bundle).empty();
     if (!reg && !possible) return;
     uint64_t    bytes = 0;
     std::string types;
@@ -51,7 +52,7 @@ void advise(const Bundle & bundle, const Report & report, ggml_backend_reg_t reg
     }
     const std::string remedy = possible ? "'./" + bundle.manifest.name + " --recompile --iq' makes one that has, once"
                                         : "one that is built for this model has them";
-    const std::string subject = reg ? report.module + " has no" : "no module for " + report.machine.nvidia.devices.front().name + " here has";
+    const std::string subject = reg ? report.module + " has no" : "no module for " + device->name + " here has";
     if (!types.empty()) {
         std::fprintf(stderr, "note: %s kernels for %s, so %.1f GB of weights stay on the CPU; %s\n", subject.c_str(), types.c_str(),
                      (double) bytes / 1e9, remedy.c_str());

@@ -4,7 +4,32 @@
 
 namespace ingot::gpu {
 
-std::string title(Kind kind) { return kind == Kind::cuda ? "CUDA" : "Vulkan"; }
+std::string title(Kind kind) {
+    switch (kind) {
+        case Kind::cuda: return "CUDA";
+        case Kind::hip: return "ROCm";
+        case Kind::metal: return "Metal";
+        case Kind::vulkan: break;
+    }
+    return "Vulkan";
+}
+
+const Probe & Machine::probe(Kind kind) const {
+    static const Probe none;
+    const auto found = probes.find(kind);
+    return found == probes.end() ? none : found->second;
+}
+
+bool Machine::has_devices() const {
+    return std::any_of(probes.begin(), probes.end(), [](const auto & item) { return !item.second.devices.empty(); });
+}
+
+const Device * Machine::compiled_for() const {
+    for (const auto & [kind, probe] : probes) {
+        if (kind != Kind::vulkan && !probe.devices.empty()) return &probe.devices.front();
+    }
+    return nullptr;
+}
 
 std::string title(const Offer & offer) {
     if (offer.source == Offer::Source::compiled_here) return "the " + title(offer.kind) + " module compiled here";
@@ -36,7 +61,7 @@ static Fitness fitness_of_cuda(const Offer & offer, const Probe & probe, std::st
 }
 
 static Fitness fitness_of_vulkan(const Machine & machine, std::string & why) {
-    const auto & devices = machine.vulkan.devices;
+    const auto & devices = machine.probe(Kind::vulkan).devices;
     const auto   gpu     = std::find_if(devices.begin(), devices.end(), [](const Device & device) { return !device.software; });
     const bool   found   = gpu != devices.end();
     const Device & device = found ? *gpu : devices.front();
@@ -49,12 +74,16 @@ static Fitness fitness_of_vulkan(const Machine & machine, std::string & why) {
 }
 
 static Fitness fitness(const Offer & offer, const Machine & machine, std::string & why) {
-    const Probe & probe = offer.kind == Kind::cuda ? machine.nvidia : machine.vulkan;
+    const Probe & probe = machine.probe(offer.kind);
     if (probe.devices.empty()) {
         why = probe.why;
         return unfit;
     }
-    return offer.kind == Kind::cuda ? fitness_of_cuda(offer, probe, why) : fitness_of_vulkan(machine, why);
+    if (offer.kind == Kind::cuda) return fitness_of_cuda(offer, probe, why);
+    if (offer.kind == Kind::vulkan) return fitness_of_vulkan(machine, why);
+    // Its key names the GPUs that it was compiled for.
+    why = "made for " + probe.devices.front().name;
+    return compiled;
 }
 
 Choice choose(const Machine & machine, const std::vector<Offer> & offers) {
@@ -68,9 +97,9 @@ Choice choose(const Machine & machine, const std::vector<Offer> & offers) {
     }
     std::stable_sort(choice.order.begin(), choice.order.end(), [&](size_t a, size_t b) { return fits[a] > fits[b]; });
     if (offers.empty()) {
-        for (const Probe * probe : {&machine.nvidia, &machine.vulkan}) {
-            if (!probe->devices.empty()) choice.reasons.push_back("no module for " + probe->devices.front().name);
-            else if (!probe->why.empty()) choice.reasons.push_back(probe->why);
+        for (const auto & [kind, probe] : machine.probes) {
+            if (!probe.devices.empty()) choice.reasons.push_back("no module for " + probe.devices.front().name);
+            else if (!probe.why.empty()) choice.reasons.push_back(probe.why);
         }
     }
     if (choice.order.empty()) choice.reasons.push_back("the CPU computes");

@@ -1,6 +1,7 @@
 // Which GPU module to use: pure, so that every case can be tested without a GPU.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -8,9 +9,10 @@
 
 namespace ingot::gpu {
 
-enum class Kind { cuda, vulkan };
+// Of a module.
+enum class Kind { cuda, hip, metal, vulkan };
 
-// "CUDA", "Vulkan".
+// "CUDA", "ROCm", "Metal", "Vulkan".
 std::string title(Kind kind);
 
 // A module on offer.
@@ -26,8 +28,14 @@ struct Offer {
 std::string title(const Offer & offer);
 
 struct Machine {
-    Probe nvidia, vulkan;
-    bool  software = false;  // whether a Vulkan driver that computes on the CPU may be used
+    std::map<Kind, Probe> probes;      // for the kinds that were asked about
+    bool software = false;             // whether a Vulkan driver that computes on the CPU may be used
+
+    // None asked: no devices, and no reason.
+    const Probe & probe(Kind kind) const;
+    bool          has_devices() const;
+    // The first that modules can be compiled for here, nullptr without one.
+    const Device * compiled_for() const;
 };
 
 struct Choice {
@@ -35,8 +43,8 @@ struct Choice {
     std::vector<std::string> reasons;  // one for each offer, then one for the outcome
 };
 
-// The order: compiled here, bundled with a cubin for the GPU, bundled with PTX, Vulkan on a GPU,
-// Vulkan on the CPU if that may be, the CPU.
+// The order: compiled here (CUDA, ROCm, Metal), bundled with a cubin for the GPU, bundled with PTX,
+// Vulkan on a GPU, Vulkan on the CPU if that may be, the CPU.
 Choice choose(const Machine & machine, const std::vector<Offer> & offers);
 
 }  // namespace ingot::gpu

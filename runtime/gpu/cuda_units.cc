@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <cstring>
 
 namespace ingot::gpu {
@@ -123,7 +124,7 @@ static std::string narrowed(const std::string & file, const Strings & kept) {
 }
 
 // Products of matrices of floating-point weights with few columns. Kernels for the types that the
-// model multiplies by; the second variant of upstream's instance files is for AMD only.
+// model multiplies by.
 static Strings factor_types(const KernelSet & set) {
     Strings found;
     for (const char * type : {"f32", "f16", "bf16"}) {
@@ -132,17 +133,22 @@ static Strings factor_types(const KernelSet & set) {
     return found;
 }
 
-static std::string few_columns(int columns, const Strings & types) {
+static std::string few_columns(int columns, const Strings & types, const Hardware & hardware) {
     std::string text = include("mmf.cuh");
+    Strings rows;
+    if (hardware.wide) rows.push_back("MMF_ROWS_PER_BLOCK");
+    if (hardware.tall) rows.push_back("MMF_ROWS_PER_BLOCK_CDNA");
     for (const auto & type : types) {
         const std::string pair = type == "f32" ? "float" : type == "f16" ? "half2" : "nv_bfloat162";
-        text += "DECL_MMF_CASE_HELPER(" + pair + ", MMF_ROWS_PER_BLOCK, " + std::to_string(columns) + ")\n";
+        for (const auto & count : rows) {
+            text += "DECL_MMF_CASE_HELPER(" + pair + ", " + count + ", " + std::to_string(columns) + ")\n";
+        }
     }
     return text;
 }
 
 // Sums and products of activations, which are F32: casts to the other types become casts to float,
-// so that nothing is instantiated for them. entry.cu refuses tensors of other types.
+// so that nothing is instantiated for them. entry.cc refuses tensors of other types.
 static const char * FLOAT_ONLY[] = {"ADD", "ADD1", "SUB", "MUL", "DIV", "REPEAT"};
 static std::string float_only(const std::string & file) {
     return include("convert.cuh") + "#define half float\n#define nv_bfloat16 float\n" + include(file + ".cu");
@@ -199,7 +205,7 @@ static void add_unit(std::vector<Unit> & units, const std::string & name, const 
     if (std::none_of(units.begin(), units.end(), same)) units.push_back({name, source});
 }
 
-static void plan_attention(std::vector<Unit> & units, const KernelSet & set, int capability) {
+static void plan_attention(std::vector<Unit> & units, const KernelSet & set, const Hardware & hardware) {
     add_unit(units, "fattn", attention_dispatch());
     bool tile = false;
     for (const auto & head : set.attention) {
@@ -207,11 +213,11 @@ static void plan_attention(std::vector<Unit> & units, const KernelSet & set, int
         const std::string sizes = std::to_string(head[0]) + ", " + std::to_string(head[1]);
         const std::string name = std::to_string(head[0]) + "-" + std::to_string(head[1]);
         const bool tensor = head[0] != 40 && head[0] != 72;
-        if (!tensor || capability < 75) {
+        if (!tensor || hardware.plain) {
             tile = true;
             add_unit(units, "fattn-tile-" + name, include("fattn-tile.cuh") + "DECL_FATTN_TILE_CASE(" + sizes + ");\n");
         }
-        for (int second : tensor ? second_columns(head) : std::vector<int>{}) {
+        for (int second : tensor && hardware.matrix ? second_columns(head) : std::vector<int>{}) {
             std::string text = include("fattn-mma-f16.cuh");
             for (int first : first_columns(head[0], second)) {
                 text += "DECL_FATTN_MMA_F16_CASE(" + sizes + ", " + std::to_string(first) + ", " + std::to_string(second) + ");\n";
@@ -231,7 +237,7 @@ static void plan_attention(std::vector<Unit> & units, const KernelSet & set, int
     if (tile) add_unit(units, "fattn-tile", include("fattn-tile.cu"));
 }
 
-static void plan_products(std::vector<Unit> & units, const KernelSet & set, const Strings & kept) {
+static void plan_products(std::vector<Unit> & units, const KernelSet & set, const Strings & kept, const Hardware & hardware) {
     add_unit(units, "mmvq", narrowed("mmvq", kept));
     for (const auto & type : kept) {
         if (type == NO_MMQ) continue;
@@ -252,10 +258,10 @@ static void plan_products(std::vector<Unit> & units, const KernelSet & set, cons
         }
     }
     if (vectors) add_unit(units, "mmvf", include("mmvf.cu"));
-    if (!matrices) return;
+    if (!matrices || !hardware.matrix) return;
     add_unit(units, "mmf", include("mmf.cu"));
     for (int columns = 1; columns <= 16; ++columns) {
-        add_unit(units, "mmf-" + std::to_string(columns), few_columns(columns, factor_types(set)));
+        add_unit(units, "mmf-" + std::to_string(columns), few_columns(columns, factor_types(set), hardware));
     }
 }
 
@@ -264,15 +270,6 @@ static std::string array(const std::string & declaration, const Strings & items,
     std::string text = "static const " + declaration + "[] = {";
     for (const auto & item : items) text += item + ", ";
     return text + (items.empty() ? none : "") + "};\n";
-}
-
-static std::string quoted(const std::string & text) {
-    std::string out = "\"";
-    for (char c : text) {
-        if (c == '"' || c == '\\') out += '\\';
-        out += c;
-    }
-    return out + "\"";
 }
 
 static std::string header(const KernelSet & set, const Strings & ops, const Strings & kept, bool matrices) {
@@ -289,12 +286,13 @@ static std::string header(const KernelSet & set, const Strings & ops, const Stri
         if (!known_head(head)) continue;
         heads.push_back("{" + std::to_string(head[0]) + ", " + std::to_string(head[1]) + ", " + std::to_string(head[2]) + "}");
     }
-    return "// Made for one kernel set; read by entry.cu.\n#pragma once\n#include <cstdint>\n#include \"ggml.h\"\n"
-           "// Elements of a K head and of a V head, query heads per KV head.\n"
-           "struct ingot_attention { int64_t k, v, ratio; };\n" +
-           array("int INGOT_OPS", op_values, "-1") + array("int INGOT_FLOAT_ONLY_OPS", float_only_ops, "-1") +
-           "// The first operand of a product.\n" + array("int INGOT_LEFT_OUT_FACTORS", factors, "-1") + array("int INGOT_LEFT_OUT_TYPES", left_out, "-1") +
-           array("ingot_attention INGOT_ATTENTION", heads, "{0, 0, 0}") + "#define INGOT_KERNELS_TEXT " + quoted(to_json(set).dump()) + "\n";
+    return kernels_header(set, "cuda",
+                          "// Elements of a K head and of a V head, query heads per KV head.\n"
+                          "struct ingot_attention { int64_t k, v, ratio; };\n" +
+                              array("int INGOT_OPS", op_values, "-1") + array("int INGOT_FLOAT_ONLY_OPS", float_only_ops, "-1") +
+                              "// The first operand of a product.\n" + array("int INGOT_LEFT_OUT_FACTORS", factors, "-1") +
+                              array("int INGOT_LEFT_OUT_TYPES", left_out, "-1") +
+                              array("ingot_attention INGOT_ATTENTION", heads, "{0, 0, 0}"));
 }
 
 static Strings attention_defines(const KernelSet & set) {
@@ -309,7 +307,30 @@ static Strings attention_defines(const KernelSet & set) {
     return defines;
 }
 
-UnitPlan plan_units(const KernelSet & set, int capability) {
+static bool starts_with_any(const std::string & text, std::initializer_list<const char *> starts) {
+    return std::any_of(starts.begin(), starts.end(), [&](const char * start) { return text.rfind(start, 0) == 0; });
+}
+
+Hardware hardware_of(Dialect dialect, const Strings & architectures) {
+    Hardware found;
+    found.dialect = dialect;
+    if (dialect == Dialect::cuda) {
+        for (const auto & capability : architectures) found.plain = found.plain || std::atoi(capability.c_str()) < 75;
+        return found;
+    }
+    // Upstream's amd_mfma_available and amd_wmma_available (common.cuh); it uses neither for small batches.
+    found = {dialect, false, true, false, false};
+    for (const auto & name : architectures) {
+        const bool cdna = starts_with_any(name, {"gfx908", "gfx90a", "gfx94", "gfx95"});
+        const bool wmma = starts_with_any(name, {"gfx11", "gfx12"});
+        found.matrix = found.matrix || cdna || wmma;
+        found.tall   = found.tall || cdna;
+        found.wide   = found.wide || wmma;
+    }
+    return found;
+}
+
+UnitPlan plan_units(const KernelSet & set, const Hardware & hardware) {
     const Strings kept = kept_types(set);
     UnitPlan plan;
     Strings files(std::begin(ALWAYS), std::end(ALWAYS)), ops;
@@ -327,14 +348,17 @@ UnitPlan plan_units(const KernelSet & set, int capability) {
     if (contains(ops, "MUL_MAT_ID")) for (const char * file : {"topk-moe", "moe-weighted-reduction"}) add(files, file);
 
     // In the order of their cost, so that the longest does not start last.
-    plan_products(plan.units, set, kept);
+    plan_products(plan.units, set, kept, hardware);
     for (const auto & file : files) {
         const bool all_types = std::any_of(std::begin(NARROWED), std::end(NARROWED), [&](const char * n) { return file == n; });
         add_unit(plan.units, file, all_types ? narrowed(file, kept) : file == "binbcast" ? float_only(file) : include(file + ".cu"));
     }
-    if (contains(ops, "FLASH_ATTN_EXT")) plan_attention(plan.units, set, capability);
+    if (contains(ops, "FLASH_ATTN_EXT")) plan_attention(plan.units, set, hardware);
     else add_unit(plan.units, "fattn", attention_dispatch());  // the backend asks it what it supports
-    for (const char * own : {"blas", "driver", "entry"}) add_unit(plan.units, own, include(std::string(own) + ".cu"));
+    if (hardware.dialect == Dialect::cuda) {  // ROCm's own libraries are linked
+        for (const char * own : {"blas", "driver"}) add_unit(plan.units, own, include(std::string(own) + ".cu"));
+    }
+    add_unit(plan.units, "entry", include("entry.cc"));
     const bool matrices = std::any_of(plan.units.begin(), plan.units.end(), [](const Unit & unit) { return unit.name == "mmf"; });
     plan.header  = header(set, ops, kept, matrices);
     plan.defines = attention_defines(set);

@@ -1,29 +1,30 @@
-// What to compile of upstream's CUDA backend for a kernel set: pure, text in and text out. A unit is
-// a source file of a few lines that includes upstream's files, with the types that are left out
-// narrowed away (native/cuda/narrow.cuh). native/cuda/NOTES.md has the measurements behind it.
+// What to compile of upstream's CUDA backend for a kernel set, with nvcc or with hipcc: pure. Types
+// that are left out are narrowed away (native/cuda/narrow.cuh). native/cuda/NOTES.md has the
+// measurements behind it.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "../kernel_set.h"
+#include "units.h"
 
 namespace ingot::gpu {
 
-struct Unit {
-    std::string name;    // "mmvq", "mmq-iq2_s", "fattn-mma-64-64-2": a file name without extension
-    std::string source;  // CUDA C++
+enum class Dialect { cuda, hip };
+
+// What the GPUs that are compiled for have, taken together.
+struct Hardware {
+    Dialect dialect  = Dialect::cuda;
+    bool    matrix   = true;   // one has units for matrix products: tensor cores, WMMA, MFMA
+    bool    plain    = false;  // one does attention without them, if only for small batches
+    bool    tall     = false;  // upstream's variant of few-column products with 64 rows: CDNA
+    bool    wide     = true;   // upstream's variant with 32 rows: all others
 };
 
-struct UnitPlan {
-    std::vector<Unit>        units;    // longest to compile first
-    std::string              header;   // ingot_kernels.h, which entry.cu reads
-    std::vector<std::string> defines;  // "NAME=VALUE", for every unit
-    std::vector<std::string> left_out; // ops of the set that the backend has no kernels for
-};
+// `architectures`: compute capabilities without the dot ("90"), or names such as "gfx1100".
+Hardware hardware_of(Dialect dialect, const std::vector<std::string> & architectures);
 
-// `capability`: the lowest compute capability that is compiled for, times ten (90 for 9.0). Below
-// 75 attention needs the kernels for GPUs without tensor cores as well.
-UnitPlan plan_units(const KernelSet & set, int capability);
+UnitPlan plan_units(const KernelSet & set, const Hardware & hardware);
 
 }  // namespace ingot::gpu

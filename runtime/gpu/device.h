@@ -15,6 +15,7 @@ struct Device {
     std::string driver;          // Vulkan: what the driver says of itself, for telling and comparing
     bool        software = false;  // Vulkan: the driver computes on the CPU
     int         index = 0;         // Vulkan: in the list of all devices, unusable ones too
+    std::string architecture;    // "gfx1100"; "" for NVIDIA, where the capability says it
 };
 
 struct Probe {

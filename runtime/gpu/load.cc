@@ -2,11 +2,14 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
 #include "../error.h"
 #include "../os.h"
 #include "../process.h"
 #include "advice.h"
+#include "amd_device.h"
+#include "apple_device.h"
 #include "ggml-backend-impl.h"
 #include "offers.h"
 #include "recompile.h"
@@ -59,19 +62,21 @@ std::optional<KernelSet> kernel_set_for(const Bundle * bundle, const Args & user
 
 // --gpu's word -> the kinds of modules that it allows.
 static std::vector<Kind> kinds_of(const std::string & word) {
-    if (word == "auto") return {Kind::cuda, Kind::vulkan};
-    if (word == "nvidia") return {Kind::cuda};
-    if (word == "vulkan") return {Kind::vulkan};
-    return {};
+    static const std::map<std::string, std::vector<Kind>> allowed = {
+        {"auto", {Kind::cuda, Kind::hip, Kind::metal, Kind::vulkan}}, {"nvidia", {Kind::cuda}}, {"amd", {Kind::hip}},
+        {"apple", {Kind::metal}}, {"vulkan", {Kind::vulkan}}, {"none", {}}};
+    return allowed.at(word);
 }
 
 // Asks only the drivers that matter: a probe costs time at every start.
 static Machine probe(const Bundle * bundle, const Options & options) {
     Machine machine;
     for (const Kind kind : kinds_of(options.kind)) {
-        if (kind == Kind::cuda) machine.nvidia = nvidia_devices();
-        else if (carries(bundle, kind)) machine.vulkan = vulkan_devices();
-        else if (options.kind == "vulkan") machine.vulkan.why = "this executable carries no Vulkan module";
+        if (kind == Kind::cuda) machine.probes[kind] = nvidia_devices();
+        else if (kind == Kind::hip) machine.probes[kind] = amd_devices();
+        else if (kind == Kind::metal && (options.kind == "apple" || !apple_devices().devices.empty())) machine.probes[kind] = apple_devices();
+        else if (carries(bundle, kind)) machine.probes[kind] = vulkan_devices();
+        else if (options.kind == "vulkan") machine.probes[kind].why = "this executable carries no Vulkan module";
     }
     machine.software = options.kind == "vulkan";
     return machine;
@@ -79,11 +84,11 @@ static Machine probe(const Bundle * bundle, const Options & options) {
 
 // Upstream's backend leaves out devices that compute on the CPU unless they are named.
 static void show_software_device(const Machine & machine) {
-    for (const Device & device : machine.vulkan.devices) {
+    const auto & devices = machine.probe(Kind::vulkan).devices;
+    for (const Device & device : devices) {
         if (!device.software) return;
     }
-    if (machine.vulkan.devices.empty()) return;
-    setenv("GGML_VK_VISIBLE_DEVICES", std::to_string(machine.vulkan.devices.front().index).c_str(), /*replace*/ 0);
+    if (!devices.empty()) setenv("GGML_VK_VISIBLE_DEVICES", std::to_string(devices.front().index).c_str(), /*replace*/ 0);
 }
 
 static void keep_quiet(ggml_log_level, const char *, void *) {}
@@ -100,7 +105,7 @@ static ggml_backend_reg_t load(Candidate & candidate, const Bundle & bundle, con
     const auto init = reinterpret_cast<init_function>(module->load("ggml_backend_init", why));
     ggml_backend_reg_t reg = init ? init() : nullptr;
     if (reg && ggml_backend_reg_dev_count(reg) > 0) return reg;
-    if (why.empty()) why = "its runtime finds no GPU";
+    if (why.empty()) why = why_no_device(*module);
     return nullptr;
 }
 
@@ -124,7 +129,6 @@ static ggml_backend_reg_t load_first(std::vector<Candidate> & candidates, const 
 
 static Choice choose_from(const std::vector<Candidate> & candidates, const Machine & machine, const Options & options) {
     if (options.kind == "none") return {{}, {"--gpu none", "the CPU computes"}};
-    if (kinds_of(options.kind).empty()) return {{}, {"this program has no modules for --gpu " + options.kind, "the CPU computes"}};
     std::vector<Offer> offers;
     for (const auto & candidate : candidates) offers.push_back(candidate.offer);
     return choose(machine, offers);
@@ -139,8 +143,7 @@ static std::string joined(const std::vector<std::string> & reasons) {
 Report load_module(const Bundle * bundle, const Args & user, const Options & options) {
     Report report;
     report.machine = probe(bundle, options);
-    const bool devices = !report.machine.nvidia.devices.empty() || !report.machine.vulkan.devices.empty();
-    const auto set = devices && bundle ? kernel_set_for(bundle, user) : std::nullopt;
+    const auto set = report.machine.has_devices() && bundle ? kernel_set_for(bundle, user) : std::nullopt;
     auto candidates = candidates_for(bundle, set, report.machine, kinds_of(options.kind), options);
     const Choice choice = choose_from(candidates, report.machine, options);
     report.reasons = choice.reasons;

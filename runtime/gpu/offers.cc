@@ -8,7 +8,7 @@
 
 #include "../module_cache.h"
 #include "../os.h"
-#include "cuda_module.h"
+#include "backend.h"
 #include "ggml-backend.h"
 #include "recompile.h"
 
@@ -24,19 +24,24 @@ static std::vector<int> numbers(const json & list) {
     return found;
 }
 
-static void offer_compiled(std::vector<Candidate> & found, const Bundle * bundle, const KernelSet & set, const Probe & probe,
-                           const Options & options) {
+static Kind kind_of(const Backend & backend) {
+    return &backend == &CUDA ? Kind::cuda : &backend == &HIP ? Kind::hip : Kind::metal;
+}
+
+static void offer_compiled(std::vector<Candidate> & found, const Bundle * bundle, const KernelSet & set, const Backend & backend,
+                           const Probe & probe, const Options & options) {
     const std::string sources = bundle ? sources_digest(*bundle) : "";
-    if (sources.empty()) return;
+    if (sources.empty() || probe.devices.empty()) return;
     std::string why;
     const ModuleCache cache = ModuleCache::open(options.cache_dir, ModuleCache::Access::read, why);
-    const std::string key   = start_key(sources, set, probe);
+    const std::string key   = start_key(backend.kind, sources, set, probe);
     auto sealed = cache.lookup(key, why);
     if (!why.empty()) std::fprintf(stderr, "note: %s\n", why.c_str());
     if (!sealed) return;
     const auto about = json::parse(cache.about(key, why).value_or(""), nullptr, false);
     if (!about.is_object()) return;
     Candidate candidate;
+    candidate.offer.kind   = kind_of(backend);
     candidate.offer.source = Offer::Source::compiled_here;
     candidate.offer.cubins = numbers(about.value("cubins", json::array()));
     candidate.offer.cuda   = about.value("cuda", 0);
@@ -75,7 +80,10 @@ std::vector<Candidate> candidates_for(const Bundle * bundle, const std::optional
                                       const std::vector<Kind> & kinds, const Options & options) {
     std::vector<Candidate> found;
     const auto wanted = [&](Kind kind) { return std::find(kinds.begin(), kinds.end(), kind) != kinds.end(); };
-    if (set && wanted(Kind::cuda) && !machine.nvidia.devices.empty()) offer_compiled(found, bundle, *set, machine.nvidia, options);
+    for (const Backend * backend : backends()) {
+        const Kind kind = kind_of(*backend);
+        if (set && wanted(kind)) offer_compiled(found, bundle, *set, *backend, machine.probe(kind), options);
+    }
     for (auto & candidate : bundled(bundle)) {
         if (wanted(candidate.offer.kind)) found.push_back(std::move(candidate));
     }
@@ -87,6 +95,13 @@ const os::SealedFile * open_module(Candidate & candidate, const Bundle & bundle,
     return candidate.sealed ? &*candidate.sealed : nullptr;
 }
 
+std::string why_no_device(const os::SealedFile & module) {
+    std::string ignored;
+    const auto problem = reinterpret_cast<const char * (*)()>(module.load("ingot_module_problem", ignored));
+    const char * said  = problem ? problem() : nullptr;
+    return said && *said ? said : "its runtime finds no GPU";
+}
+
 std::vector<std::pair<std::string, std::string>> bundled_problems(const Bundle * bundle) {
     std::vector<std::pair<std::string, std::string>> found;
     for (auto & candidate : bundled(bundle)) {
@@ -96,7 +111,7 @@ std::vector<std::pair<std::string, std::string>> bundled_problems(const Bundle *
             const os::SealedFile * module = open_module(candidate, *bundle, reason);
             const auto init = reinterpret_cast<ggml_backend_reg_t (*)()>(module ? module->load("ggml_backend_init", reason) : nullptr);
             if (!init) return reason;
-            return init() ? "" : "it offers no backend";
+            return init() ? "" : why_no_device(*module);
         }, SECONDS, why);
         found.emplace_back(title(candidate.offer), problem.value_or(why));
     }

@@ -31,6 +31,9 @@ std::vector<Candidate> candidates_for(const Bundle * bundle, const std::optional
 // executable is damaged.
 const os::SealedFile * open_module(Candidate & candidate, const Bundle & bundle, std::string & why);
 
+// Why a module that could be loaded offers no device, in its own words where it has any.
+std::string why_no_device(const os::SealedFile & module);
+
 // Whether each bundled module can be mapped here and answers, GPU or not; asked in child processes.
 // Its title, and "" or why not.
 std::vector<std::pair<std::string, std::string>> bundled_problems(const Bundle * bundle);

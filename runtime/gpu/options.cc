@@ -17,8 +17,9 @@ Options take_options(Args & args) {
         throw Failure(EXIT_USAGE, "--gpu " + found.kind + ": there is no such kind", "one of auto, nvidia, amd, apple, vulkan, none");
     }
     if (const Args places = take_values(args, {"--cache-dir"}); !places.empty()) found.cache_dir = places.back();
-    found.nvcc          = last(take_values(args, {"--nvcc"}));
-    found.host_compiler = last(take_values(args, {"--host-compiler"}));
+    found.tools.nvcc    = last(take_values(args, {"--nvcc"}));
+    found.tools.hipcc   = last(take_values(args, {"--hipcc"}));
+    found.tools.host_compiler = last(take_values(args, {"--host-compiler"}));
     found.require   = take_flag(args, {"--require-gpu"});
     found.nocompile = take_flag(args, {"--nocompile"});
     // A module is always made for the types that the model has; --iq, which llamafile needs to keep

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "../args.h"
+#include "toolkit.h"
 
 namespace ingot::gpu {
 
@@ -15,7 +16,7 @@ struct Options {
     bool        force = false;       // --force: also what has failed before, or is there already
     bool        nocompile = false;   // --nocompile
     std::optional<std::string> cache_dir;   // --cache-dir
-    std::string nvcc, host_compiler;        // --nvcc, --host-compiler: paths; "" looks for them
+    AskedTools tools;                // --nvcc, --hipcc, --host-compiler: paths
 };
 
 // Removes them from `args`. Throws Failure(EXIT_USAGE).

@@ -1,8 +1,6 @@
 #include "recompile.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -11,53 +9,35 @@
 #include "../error.h"
 #include "../os.h"
 #include "../sha256.h"
+#include "../tar.h"
 #include "adoption.h"
 #include "ggml-backend-impl.h"
 
 namespace ingot::gpu {
 
-namespace fs = std::filesystem;
-
-static constexpr uint64_t SCRATCH_BYTES = 256 << 20;  // units, objects, nvcc's own temporary files
-static const std::string  SOURCES = "sources/cuda/";
+static constexpr uint64_t SCRATCH_BYTES = 256 << 20;  // units, objects, the compiler's own temporary files
+// A compiler that could not write has removed what it wrote, and may not have had room for its words.
+static constexpr uint64_t NOTHING_LEFT = 4 << 20, LITTLE_LEFT = 64 << 20;
+static constexpr int      LOAD_SECONDS  = 60;
+static const char *       SOURCES = "sources/gpu.tar";
 
 static std::string digest(const std::string & text) { return sha256_hex(text.data(), text.size()); }
 
 std::string sources_digest(const Bundle & bundle) {
-    std::vector<std::string> lines;
-    for (const Entry * entry : bundle.manifest.all("source")) {
-        if (entry->name.rfind(SOURCES, 0) == 0) lines.push_back(entry->sha256 + " " + entry->name + "\n");
-    }
-    std::sort(lines.begin(), lines.end());
-    std::string all;
-    for (const auto & line : lines) all += line;
-    return lines.empty() ? "" : digest(all);
+    const Entry * archive = bundle.manifest.named(SOURCES);
+    return archive ? archive->sha256 : "";
 }
 
-static std::vector<int> capabilities(const Probe & probe) {
-    std::set<int> found;
-    for (const auto & device : probe.devices) found.insert(device.capability);
-    return {found.begin(), found.end()};
+static Strings architectures(const Probe & probe) {
+    Strings found;
+    for (const auto & device : probe.devices) found.push_back(architecture(device));
+    return sorted_architectures(found);
 }
 
-std::string start_key(const std::string & sources, const KernelSet & set, const Probe & probe) {
-    std::string text = sources + "\n" + to_json(set).dump() + "\n" + std::to_string(GGML_BACKEND_API_VERSION) + "\n";
-    for (int capability : capabilities(probe)) text += std::to_string(capability) + " ";
+std::string start_key(const std::string & kind, const std::string & sources, const KernelSet & set, const Probe & probe) {
+    std::string text = kind + "\n" + sources + "\n" + to_json(set).dump() + "\n" + std::to_string(GGML_BACKEND_API_VERSION) + "\n";
+    for (const auto & name : architectures(probe)) text += name + " ";
     return digest(text + std::to_string(probe.driver / 1000));
-}
-
-// Writes the carried sources below `folder`, as make_module wants them.
-static void unpack_sources(const Bundle & bundle, const fs::path & folder) {
-    for (const Entry * entry : bundle.manifest.all("source")) {
-        if (entry->name.rfind(SOURCES, 0) != 0) continue;
-        const fs::path to = folder / entry->name.substr(SOURCES.size());
-        fs::create_directories(to.parent_path());
-        const auto bytes = bundle.read(*entry);
-        std::ofstream stream(to, std::ios::binary);
-        stream.write(reinterpret_cast<const char *>(bytes.data()), (std::streamsize) bytes.size());
-        stream.close();
-        if (!stream) throw Failure(EXIT_INPUT, to.string() + ": cannot be written: is the disk full?", "choose another place with --cache-dir");
-    }
 }
 
 static void tell(size_t done, size_t total, const std::string & name) {
@@ -70,6 +50,12 @@ std::string log_of(const Failure & failure) {
     if (failure.hint.rfind("see ", 0) != 0) return "";
     std::ifstream stream(failure.hint.substr(4), std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void tell_log(const Failure & failure) {
+    const std::string log = log_of(failure);
+    std::fputs(log.c_str(), stderr);
+    throw Failure(failure.code, failure.what(), log.empty() ? failure.hint : "the compiler's words are above");
 }
 
 os::TemporaryFolder workplace(const ModuleCache & cache) {
@@ -91,17 +77,36 @@ void use_objects(ModuleRequest & request, const ModuleCache & cache) {
     };
 }
 
+// A failure for want of space. Not remembered: it says nothing about the module.
+static bool disk_is_full(const Failure & failure, const std::string & scratch) {
+    const std::string words = failure.what() + log_of(failure);
+    return words.find("No space left on device") != std::string::npos || words.find("Disk quota exceeded") != std::string::npos ||
+           os::available_bytes(scratch) < (log_of(failure).empty() ? LITTLE_LEFT : NOTHING_LEFT);
+}
+
+[[noreturn]] static void refuse_full_disk(const Failure & failure, const std::string & place) {
+    throw Failure(EXIT_TOOLCHAIN, "the disk is full: " + std::string(failure.what()),
+                  "make room in " + place + ", or name another place with --cache-dir");
+}
+
 // One recompilation under the key's lock.
 class Recompilation {
   public:
-    Recompilation(const Bundle & bundle, const KernelSet & set, const Options & options, const ModuleCache & cache, std::string key)
-        : bundle_(bundle), set_(set), options_(options), cache_(cache), key_(std::move(key)) {}
+    Recompilation(const Bundle & bundle, const KernelSet & set, const Options & options, const Backend & backend, const ModuleCache & cache,
+                  std::string key)
+        : bundle_(bundle), set_(set), options_(options), backend_(backend), cache_(cache), key_(std::move(key)) {}
 
     Outcome make() {
         const auto scratch = workplace(cache_);
         try {
             return make_in(scratch.path());
         } catch (const Failure & failure) {
+            const std::string above = scratch.path().substr(0, scratch.path().rfind('/'));
+            if (disk_is_full(failure, scratch.path())) refuse_full_disk(failure, stage_ == Stage::keeping ? cache_.folder() : above);
+            // What is remembered is that this module cannot be made: not that a compiler is
+            // missing, which may be installed before the next try, nor what befell a sound module.
+            if (stage_ == Stage::finding_tools) tell_log(failure);
+            if (stage_ == Stage::keeping) throw;
             std::string ignored;
             cache_.remember_failure(key_, failure.what(), log_of(failure), ignored);
             const auto past = cache_.failure(key_);
@@ -111,15 +116,16 @@ class Recompilation {
 
   private:
     Outcome make_in(const std::string & scratch) {
-        const Probe & probe = nvidia_devices();
         ModuleRequest request;
-        request.set          = set_;
-        request.capabilities = capabilities(probe);
-        request.sources      = scratch + "/sources";
-        request.scratch      = scratch;
-        request.jobs         = os::cpu_count();
-        unpack_sources(bundle_, request.sources);
-        request.toolkit     = find_toolkit(options_.nvcc, options_.host_compiler, std::to_string(request.capabilities.back()), scratch);
+        request.backend       = &backend_;
+        request.set           = set_;
+        request.architectures = architectures(backend_.devices());
+        request.sources       = scratch + "/sources";
+        request.scratch       = scratch;
+        request.jobs          = os::cpu_count();
+        unpack_tar(bundle_.read(*bundle_.manifest.named(SOURCES)), request.sources);
+        request.toolkit = backend_.find_toolkit(options_.tools, request.architectures, scratch);
+        stage_          = Stage::compiling;
         use_objects(request, cache_);
         const Module module = make_module(request, tell);
         std::string  why;
@@ -127,28 +133,33 @@ class Recompilation {
         if (!sealed) throw Failure(EXIT_TOOLCHAIN, "the module cannot be held in memory: " + why);
         const auto     kept     = cache_.lookup(key_, why);
         const Adoption adoption = examine(*sealed, kept ? &*kept : nullptr, bundle_, set_, options_);
+        stage_ = Stage::keeping;
         return keep(module, request, *sealed, adoption);
     }
 
     Outcome keep(const Module & module, const ModuleRequest & request, const os::SealedFile & sealed, const Adoption & adoption) {
-        const nlohmann::json about = {{"key", module.key},
-                                      {"cubins", request.capabilities},
-                                      {"cuda", std::atoi(request.toolkit.version.c_str())},
-                                      {"nvcc", request.toolkit.version},
-                                      {"host_compiler", request.toolkit.host_version},
-                                      {"units", module.units},
-                                      {"prompt_seconds", adoption.speed.prompt},
-                                      {"generation_seconds", adoption.speed.generation},
-                                      {"cpu_seconds", module.cpu_seconds},
-                                      {"wall_seconds", module.wall_seconds}};
+        nlohmann::json about = {{"kind", backend_.kind},
+                                {"archs", request.architectures},
+                                {"key", module.key},
+                                {"toolkit", request.toolkit.version},
+                                {"host_compiler", request.toolkit.host_version},
+                                {"units", module.units},
+                                {"prompt_seconds", adoption.speed.prompt},
+                                {"generation_seconds", adoption.speed.generation},
+                                {"cpu_seconds", module.cpu_seconds},
+                                {"wall_seconds", module.wall_seconds}};
+        if (request.backend == &CUDA) {
+            for (const auto & name : request.architectures) about["cubins"].push_back(std::atoi(name.c_str()));
+            about["cuda"] = std::atoi(request.toolkit.version.c_str());
+        }
         std::string why;
-        if (options_.force) cache_.discard(key_, why);
         char line[256];
         std::snprintf(line, sizeof line, "compiled %zu of %zu units in %.0f s (%.1f MB), tested: ", module.compiled, module.units,
                       module.wall_seconds, (double) sealed.size() / 1e6);
         const Standing & used = adoption.used;
-        if (!cache_.store(key_, sealed, about.dump(), why)) {
-            throw Failure(EXIT_INPUT, "the module works but cannot be kept: " + why, "name another place with --cache-dir");
+        // What is there is either not wanted (--force) or does not load any more.
+        if (!cache_.store(key_, sealed, about.dump(), why, ModuleCache::Sound::replace)) {
+            throw Failure(EXIT_TOOLCHAIN, "the module works but cannot be kept: " + why, "name another place with --cache-dir");
         }
         return {true, line + in_words(adoption.speed) + ", with " + used.name + " " + in_words(used.speed) + "; it is used from the next start on"};
     }
@@ -156,17 +167,29 @@ class Recompilation {
     const Bundle &      bundle_;
     const KernelSet &   set_;
     const Options &     options_;
+    const Backend &     backend_;
     const ModuleCache & cache_;
     const std::string   key_;
+    enum class Stage { finding_tools, compiling, keeping } stage_ = Stage::finding_tools;
 };
+
+// Whether a kept module can still be mapped: the ROCm that it was linked to may be another by now.
+static bool still_loads(const os::SealedFile & module) {
+    os::Trial trial([&] {
+        std::string ignored;
+        return module.load("ggml_backend_init", ignored) != nullptr;
+    }, LOAD_SECONDS);
+    std::string ignored;
+    return trial.passed(ignored);
+}
 
 // Something that makes compiling unnecessary, or pointless.
 static bool settled(const ModuleCache & cache, const std::string & key, const Options & options, Outcome & outcome) {
     if (options.force) return false;
     std::string why;
-    if (cache.lookup(key, why)) {
+    if (const auto module = cache.lookup(key, why)) {
         outcome.line = "the module for this model and GPU is there already";
-        return true;
+        return still_loads(*module);
     }
     if (const auto past = cache.failure(key)) {
         throw Failure(EXIT_TOOLCHAIN, "it failed before: " + past->reason, "the log: " + past->log_path + "; --force tries again");
@@ -174,16 +197,28 @@ static bool settled(const ModuleCache & cache, const std::string & key, const Op
     return false;
 }
 
-Outcome recompile(const Bundle & bundle, const KernelSet & set, const Options & options) {
-    const Probe & probe = nvidia_devices();
-    if (probe.devices.empty()) throw Failure(EXIT_GPU, "nothing to compile for: " + probe.why, "the CPU needs no compiling");
+// The backend to compile for, whose GPUs are here.
+static const Backend & choose_backend(const std::string & kind) {
+    std::string why;
+    for (const Backend * backend : backends()) {
+        if (kind != "auto" && kind != backend->kind) continue;
+        const Probe & probe = backend->devices();
+        if (!probe.devices.empty()) return *backend;
+        why += (why.empty() ? "" : "; ") + probe.why;
+    }
+    if (why.empty()) throw Failure(EXIT_USAGE, "no module is compiled for --gpu " + kind, "one of auto, nvidia, amd, apple");
+    throw Failure(EXIT_GPU, "nothing to compile for: " + why, "the CPU needs no compiling");
+}
+
+Outcome recompile(const Bundle & bundle, const KernelSet & set, const Options & options, const std::string & kind) {
+    const Backend & backend = choose_backend(kind);
     const std::string sources = sources_digest(bundle);
     if (sources.empty()) throw Failure(EXIT_INPUT, "this executable carries no GPU sources", "build it without --no-sources");
 
     std::string why;
     const ModuleCache cache = ModuleCache::open(options.cache_dir, ModuleCache::Access::write, why);
     if (!cache.keeps()) throw Failure(EXIT_INPUT, "a module cannot be kept: " + why, "name another place with --cache-dir");
-    const std::string key = start_key(sources, set, probe);
+    const std::string key = start_key(backend.kind, sources, set, backend.devices());
 
     Outcome outcome;
     if (settled(cache, key, options, outcome)) return outcome;
@@ -193,7 +228,7 @@ Outcome recompile(const Bundle & bundle, const KernelSet & set, const Options & 
         return told = true;
     }, why);
     if (settled(cache, key, options, outcome)) return outcome;
-    return Recompilation(bundle, set, options, cache, key).make();
+    return Recompilation(bundle, set, options, backend, cache, key).make();
 }
 
 }  // namespace ingot::gpu

@@ -13,13 +13,13 @@ namespace ingot::gpu {
 
 using Strings = std::vector<std::string>;
 
-static void add_variable(Strings & folders, const char * name, const char * below) {
+void add_variable(Strings & folders, const char * name, const char * below) {
     const char * value = std::getenv(name);
     if (value && value[0] == '/') folders.push_back(std::string(value) + below);
 }
 
 // Entries of `folder` that begin with `prefix`, highest version first as text compares it.
-static Strings children(const std::string & folder, const std::string & prefix) {
+Strings children(const std::string & folder, const std::string & prefix) {
     Strings found;
     if (DIR * list = opendir(folder.c_str())) {
         while (const dirent * entry = readdir(list)) {
@@ -32,13 +32,15 @@ static Strings children(const std::string & folder, const std::string & prefix) 
     return found;
 }
 
-// Where pip puts the toolkit's packages: cu13 and its like, cuda_nvcc before CUDA 13.
-static void add_pip(Strings & folders, const std::string & library) {
-    for (const auto & python : children(library, "python3")) {
-        const std::string nvidia = python + "/site-packages/nvidia";
-        for (const auto & toolkit : children(nvidia, "cu1")) folders.push_back(toolkit + "/bin");
-        folders.push_back(nvidia + "/cuda_nvcc/bin");
+Strings site_packages() {
+    Strings libraries, found;
+    for (const char * variable : {"VIRTUAL_ENV", "CONDA_PREFIX"}) add_variable(libraries, variable, "/lib");
+    add_variable(libraries, "HOME", "/.local/lib");
+    libraries.push_back("/usr/local/lib");
+    for (const auto & library : libraries) {
+        for (const auto & python : children(library, "python3")) found.push_back(python + "/site-packages");
     }
+    return found;
 }
 
 Strings toolkit_folders() {
@@ -49,12 +51,31 @@ Strings toolkit_folders() {
     folders.push_back("/usr/local/cuda/bin");
     for (const auto & toolkit : children("/usr/local", "cuda-")) folders.push_back(toolkit + "/bin");
     add_variable(folders, "CONDA_PREFIX", "/bin");
-    for (const char * variable : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
-        if (const char * place = std::getenv(variable); place && place[0] == '/') add_pip(folders, std::string(place) + "/lib");
+    // Where pip puts the toolkit's packages: cu13 and its like, cuda_nvcc before CUDA 13.
+    for (const auto & packages : site_packages()) {
+        for (const auto & toolkit : children(packages + "/nvidia", "cu1")) folders.push_back(toolkit + "/bin");
+        folders.push_back(packages + "/nvidia/cuda_nvcc/bin");
     }
-    if (const char * home = std::getenv("HOME"); home && home[0] == '/') add_pip(folders, std::string(home) + "/.local/lib");
-    add_pip(folders, "/usr/local/lib");
     return folders;
+}
+
+Strings find_all(const std::string & program, const Strings & folders) {
+    Strings found;
+    const auto add = [&](const std::string & path) {
+        if (!path.empty() && std::find(found.begin(), found.end(), path) == found.end()) found.push_back(path);
+    };
+    add(find_program(program));
+    for (const auto & folder : folders) add(find_program(program, folder));
+    return found;
+}
+
+bool compiles(Strings command, const std::string & name, const std::string & source, const std::string & folder) {
+    if (FILE * file = std::fopen((folder + "/" + name).c_str(), "w")) {
+        std::fputs(source.c_str(), file);
+        std::fclose(file);
+    }
+    command.insert(command.end(), {"-c", name, "-o", "probe.o"});
+    return run({command, folder, folder + "/probe.log", folder}).status == 0;
 }
 
 static Strings compilers(const std::string & asked) {
@@ -84,56 +105,44 @@ static std::string nvcc_version(const std::string & nvcc) {
     return text.substr(at + 3, end - at - 3);
 }
 
-static bool compiles(const Toolkit & toolkit, const std::string & architecture, const std::string & folder) {
-    if (FILE * source = std::fopen((folder + "/probe.cu").c_str(), "w")) {
-        std::fputs("#include <cuda_runtime.h>\n#include <string>\n__global__ void probe(float * x) { *x = 1.0f; }\n"
-                   "std::string name() { return \"probe\"; }\n", source);
-        std::fclose(source);
-    }
-    const Command command{{toolkit.nvcc, "-std=c++17", "-arch=sm_" + architecture, "-ccbin", toolkit.host_compiler, "-c", "probe.cu",
-                           "-o", "probe.o"}, folder, folder + "/probe.log"};
-    return run(command).status == 0;
+static bool compiles_cuda(const Toolkit & toolkit, const std::string & architecture, const std::string & folder) {
+    return compiles({toolkit.compiler, "-std=c++17", "-arch=sm_" + architecture, "-ccbin", toolkit.host_compiler}, "probe.cu",
+                    "#include <cuda_runtime.h>\n#include <string>\n__global__ void probe(float * x) { *x = 1.0f; }\n"
+                    "std::string name() { return \"probe\"; }\n", folder);
 }
 
-static std::string list(const Strings & items) {
+std::string list(const Strings & items) {
     std::string text;
     for (const auto & item : items) text += (text.empty() ? "" : ", ") + item;
     return text;
 }
 
-Toolkit find_toolkit(const std::string & asked_nvcc, const std::string & asked_compiler, const std::string & architecture,
-                     const std::string & folder) {
-    Strings candidates;
-    if (!asked_nvcc.empty()) candidates.push_back(asked_nvcc);
-    else {
-        if (const std::string found = find_program("nvcc"); !found.empty()) candidates.push_back(found);
-        for (const auto & place : toolkit_folders()) {
-            const std::string found = find_program("nvcc", place);
-            if (!found.empty() && std::find(candidates.begin(), candidates.end(), found) == candidates.end()) candidates.push_back(found);
-        }
-    }
+Toolkit find_cuda(const AskedTools & asked, const Strings & architectures, const std::string & folder) {
+    const Strings candidates = asked.nvcc.empty() ? find_all("nvcc", toolkit_folders()) : Strings{asked.nvcc};
     if (candidates.empty()) {
         throw Failure(EXIT_TOOLCHAIN, "no CUDA compiler: nvcc is not in PATH, CUDA_PATH, /opt/cuda or /usr/local/cuda, nor installed by pip",
                       "install it with 'pip install --user nvidia-cuda-nvcc nvidia-cuda-runtime nvidia-cuda-cccl', or NVIDIA's CUDA toolkit");
     }
-    const Strings hosts = compilers(asked_compiler);
+    const Strings hosts = compilers(asked.host_compiler);
     if (hosts.empty()) {
         throw Failure(EXIT_TOOLCHAIN, "no C++ compiler for nvcc to work with: neither g++ nor clang++ is in PATH",
                       "install one, for instance with 'apt install g++', or name it with --host-compiler");
     }
     for (const auto & nvcc : candidates) {
-        Toolkit toolkit{nvcc, nvcc_version(nvcc), "", ""};
+        Toolkit toolkit;
+        toolkit.compiler = nvcc;
+        toolkit.version  = nvcc_version(nvcc);
         if (toolkit.version.empty()) continue;
         for (const auto & host : hosts) {
             toolkit.host_compiler = host;
-            if (!compiles(toolkit, architecture, folder)) continue;
+            if (!compiles_cuda(toolkit, architectures.back(), folder)) continue;
             const std::string text = output_of({host, "--version"});
             toolkit.host_version = text.substr(0, text.find('\n'));
             return toolkit;
         }
     }
     throw Failure(EXIT_TOOLCHAIN, "no pair of nvcc (" + list(candidates) + ") and host compiler (" + list(hosts) +
-                  ") compiles for compute capability " + architecture, "see " + folder + "/probe.log");
+                  ") compiles for compute capability " + architectures.back(), "see " + folder + "/probe.log");
 }
 
 }  // namespace ingot::gpu

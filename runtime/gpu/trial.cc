@@ -11,6 +11,7 @@
 #include "../os.h"
 #include "../sha256.h"
 #include "ggml-backend-impl.h"
+#include "offers.h"
 
 namespace ingot::gpu {
 
@@ -54,7 +55,7 @@ static json judge(const os::SealedFile & module, const KernelSet & set, bool tim
     const auto init = reinterpret_cast<init_function>(module.load("ggml_backend_init", why));
     if (!init) return {{"problem", why}};
     ggml_backend_reg_t reg = init();
-    if (!reg || ggml_backend_reg_dev_count(reg) == 0) return {{"problem", "its runtime finds no GPU"}};
+    if (!reg || ggml_backend_reg_dev_count(reg) == 0) return {{"problem", why_no_device(module)}};
     if (!answers_are_right(reg, tested_types(set))) return {{"problem", "it computed wrong results"}};
     json verdict = timed ? measured(reg, set) : json::object();
     verdict["problem"] = "";
@@ -91,7 +92,7 @@ static std::string key_of(const os::SealedFile & module, const Probe & probe, co
 std::string problem_of(const os::SealedFile & module, Kind kind, const Machine & machine, const KernelSet & set,
                        const Options & options) {
     std::string why;
-    const std::string key = key_of(module, kind == Kind::cuda ? machine.nvidia : machine.vulkan, set);
+    const std::string key = key_of(module, machine.probe(kind), set);
     const ModuleCache cache = ModuleCache::open(options.cache_dir, ModuleCache::Access::write, why);
     if (cache.object(key, why)) return "";
     if (const auto past = cache.failure(key)) return past->reason + " (found before; without " + past->log_path + " it is tried again)";

@@ -61,7 +61,7 @@ static void print_entries(const Manifest & manifest) {
         const auto entries = manifest.all(role);
         for (const auto * entry : entries) bytes += entry->stored;
         if (!entries.empty()) {
-            std::printf("%-44s %-10s %12s\n", (std::to_string(entries.size()) + " files").c_str(), role, human_size(bytes).c_str());
+            std::printf("%-44s %-10s %12s\n", (std::to_string(entries.size()) + (entries.size() == 1 ? " file" : " files")).c_str(), role, human_size(bytes).c_str());
         }
     }
 }
@@ -164,7 +164,8 @@ usage: %s [COMMAND] [engine options]
   doctor         GPUs, modules, why which is used, what ran where   [--json] [--quick]
   version, help
 
-GPU: --gpu auto|nvidia|none, --require-gpu, --nocompile, --cache-dir FOLDER.
+GPU: --gpu auto|nvidia|amd|vulkan|none, --require-gpu, --nocompile, --cache-dir FOLDER; recompile takes
+--nvcc, --hipcc and --host-compiler PATH.
 -p TEXT alone completes; --server, --chat and --cli work as in llamafile.
 Engine options are llama.cpp's: -c N (context), -n N (tokens), -t N (threads), -ngl N
 (layers on a GPU), --temp T, --seed S, --api-key KEY, -m OTHER.gguf (another model), -v (log).

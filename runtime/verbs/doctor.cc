@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "../error.h"
+#include "../gpu/amd_device.h"
 #include "../gpu/load.h"
 #include "../gpu/offers.h"
 #include "../gpu/toolkit.h"
@@ -27,6 +28,15 @@ static json nvidia_facts() {
         list.push_back({{"name", device.name}, {"compute_capability", device.capability / 10.0}, {"memory", device.memory}});
     }
     return {{"driver_cuda", probe.driver}, {"devices", list}, {"why", probe.why}};
+}
+
+static json amd_facts() {
+    const gpu::Probe & probe = gpu::amd_devices();
+    json list = json::array();
+    for (const auto & device : probe.devices) {
+        list.push_back({{"name", device.name}, {"architecture", device.architecture}, {"memory", device.memory}});
+    }
+    return {{"devices", list}, {"why", probe.why}};
 }
 
 static json vulkan_facts() {
@@ -95,7 +105,7 @@ static json examine_apart(const Bundle * bundle, const Args & user, bool run) {
 static json diagnosis(const Bundle * bundle, Args user) {
     const bool quick = take_flag(user, {"--quick"});
     const bool run   = !quick && (bundle || names_other_model(user));
-    json document = {{"nvidia", nvidia_facts()}, {"vulkan", vulkan_facts()}, {"nvcc", nvcc_path()}};
+    json document = {{"nvidia", nvidia_facts()}, {"amd", amd_facts()}, {"vulkan", vulkan_facts()}, {"nvcc", nvcc_path()}};
     json bundled = json::object();
     for (const auto & [name, problem] : gpu::bundled_problems(bundle)) bundled[name] = problem.empty() ? "loads" : problem;
     document["bundled_modules"] = bundled;
@@ -118,13 +128,17 @@ static std::string gigabytes(const json & bytes) {
     return text;
 }
 
-static void print_devices(const json & nvidia, const json & vulkan) {
+static void print_devices(const json & nvidia, const json & amd, const json & vulkan) {
     const int driver = nvidia["driver_cuda"];
     row("NVIDIA driver", driver ? "CUDA " + std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10) : nvidia["why"].get<std::string>());
     for (const auto & device : nvidia["devices"]) {
         char capability[16];
         std::snprintf(capability, sizeof capability, "%.1f", device["compute_capability"].get<double>());
         row("GPU", device["name"].get<std::string>() + ", compute capability " + capability + ", " + gigabytes(device["memory"]));
+    }
+    if (amd["devices"].empty()) row("AMD driver", amd["why"]);
+    for (const auto & device : amd["devices"]) {
+        row("GPU", device["name"].get<std::string>() + ", " + device["architecture"].get<std::string>() + ", " + gigabytes(device["memory"]));
     }
     if (vulkan["devices"].empty()) row("Vulkan", vulkan["why"]);
     for (const auto & device : vulkan["devices"]) {
@@ -149,7 +163,7 @@ static void print_placement(const json & placement) {
 
 static void print(const json & found) {
     if (found.contains("cpu_module")) row("CPU module", found["cpu_module"]);
-    print_devices(found["nvidia"], found["vulkan"]);
+    print_devices(found["nvidia"], found["amd"], found["vulkan"]);
     for (const auto & [name, state] : found["bundled_modules"].items()) row("", name + ": " + state.get<std::string>());
     const std::string module = found.value("gpu_module", "");
     row("GPU module", module.empty() ? "none" : module);

@@ -251,7 +251,7 @@ def bench_kernels(bench: Bench) -> list[Row]:
     if nvcc is None:
         raise SystemExit("the benchmark 'kernels' needs nvcc in PATH")
     engine = engine_source(load_sources().engine, bench.console)
-    include = bench.runtime.root / "sources" / "cuda" / "ingot" / "include"
+    include = load_sources().native / "cuda" / "include"
     ours = kernels.specialised(bench.runtime, nvcc, bench.folder)
     print(f"specialised: {ours}", file=sys.stderr)
     peer = kernels.whole(engine, include, nvcc, bench.folder)

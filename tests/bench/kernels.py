@@ -31,7 +31,7 @@ def specialised(runtime: RuntimeImage, nvcc: str, folder: Path) -> dict[str, flo
     quantised(model, LLAMA)
     module = folder / "specialised.so"
     argv: list[str | Path] = [runtime.program, "recompile", "-m", model, "--output", module]
-    argv += ["--sources", runtime.root / "sources" / "cuda", "--arch", ARCHITECTURE, "--json"]
+    argv += ["--sources", runtime.root / "sources" / "gpu.tar", "--arch", ARCHITECTURE, "--json"]
     argv += ["--nvcc", nvcc, "--jobs", str(os.cpu_count())]
     done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     facts = json.loads(done.stdout)

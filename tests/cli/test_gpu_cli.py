@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingot.__main__ import main
-from ingot.toolchain import cuda
+from ingot.toolchain import cuda, vulkan
 from tests.golden.samples import seed_cache, write_model
 from tests.unit.recipe.test_gpumodule import PROGRAM, SAY
 
@@ -95,7 +95,7 @@ def test_a_module_is_compiled_carried_and_shown(
     hello = tmp_path / "hello"
     assert main(["build", str(model), "-o", str(hello), *arguments]) == 0
     shown = capsys.readouterr()
-    assert "gpu     cuda for sm_80, sm_90, PTX, 9 bytes" in shown.out
+    assert "gpu     cuda: sm_80, sm_90, PTX, 9 bytes" in shown.out
     assert "Compiling the CUDA module (sm_" in shown.err
     asked = (tmp_path / "calls").read_text().split()
     expected = 2 if arguments else 6
@@ -103,7 +103,7 @@ def test_a_module_is_compiled_carried_and_shown(
     assert main(["inspect", str(hello)]) == 0
     listed = capsys.readouterr().out
     assert "ggml-cuda.so (sm_80, sm_90, PTX)" in listed
-    assert "sources/ (2 files)" in listed
+    assert "sources/ (1 file)" in listed
     assert main(["verify", str(hello)]) == 0
     assert main(["repack", str(hello), "--no-sources", "--json"]) == 0
     capsys.readouterr()
@@ -123,6 +123,22 @@ def test_the_toolchain_lists_tools_and_what_compiles_cuda(no_toolkit: Path, caps
     document = json.loads(capsys.readouterr().out)
     assert document["nvcc"]["nvcc"] == os.fspath(no_toolkit / "nvcc")
     assert "cuda" in [tool["name"] for tool in document["tools"]]
+
+
+def test_vulkan_without_headers_and_apt_says_what_to_install(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Out
+) -> None:
+    monkeypatch.setattr(vulkan, "_SYSTEM", tmp_path / "nothing")
+    monkeypatch.delenv("VULKAN_SDK", raising=False)
+    monkeypatch.setenv("INGOT_GPU", "vulkan")
+    assert main(["build", str(model), "-o", str(tmp_path / "hello"), "--json"]) == 6
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "no-vulkan-headers"
+    assert "VULKAN_SDK" in error["hint"]
+    assert not (tmp_path / "hello").exists()
+    assert main(["toolchain"]) == 0
+    shown = capsys.readouterr().out
+    assert "Vulkan headers in use: none: --gpu vulkan fetches them" in shown
 
 
 @pytest.mark.parametrize("words", [["install"], ["list", "cuda"], ["install", "zig"], ["remove"]])

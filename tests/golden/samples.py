@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingot.bundle.manifest import GpuFacts
+from ingot.bundle.manifest import CudaFacts, VulkanFacts
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import (
     RuntimeImage,
@@ -35,8 +35,14 @@ IDENTITY: Mapping[str, object] = {
     "key": "ab" * 32,
 }
 
-GPU_FACTS = GpuFacts(
-    kind="cuda",
+VULKAN_FACTS = VulkanFacts(
+    shaders=351,
+    key="0a" * 32,
+    sources="0b" * 32,
+    headers="1.4.309",
+    compiler="glslang 16.5 (ncnn 1.0.20261020)",
+)
+GPU_FACTS = CudaFacts(
     archs=("80", "90"),
     ptx=True,
     key="cd" * 32,
@@ -185,8 +191,7 @@ def write_runtime_files(folder: Path, program: bytes = b"") -> None:
         "ui/index.html": b"<p>hi",
         "ui/_app/page.js": b"let x = 1;\n" * 50,
         "licenses/llama.cpp.txt": b"MIT\n",
-        "sources/cuda/ggml/src/ggml-cuda/x.cu": b"// kernel\n" * 20,
-        "sources/cuda/ingot/y.cu": b"// y\n",
+        "sources/gpu.tar": b"x.cu\0// kernel\n",
     }
     for name, content in files.items():
         path = folder / name

@@ -20,7 +20,7 @@ from ingot.console import NullProgress
 from ingot.recipe.gpumodule import GpuModule
 from ingot.recipe.plan import Recipe, load_inputs, plan
 from ingot.toolchain.packages import sha256_of
-from tests.golden.samples import GPU_FACTS, fake_runtime, write_lora, write_model
+from tests.golden.samples import GPU_FACTS, VULKAN_FACTS, fake_runtime, write_lora, write_model
 
 HERE = Path(__file__).resolve().parent
 GOLDEN = HERE / "tiny.ingot"
@@ -33,7 +33,6 @@ def write(folder: Path) -> Path:
     runtime = replace(
         runtime,
         ui=tuple(u for u in runtime.ui if u[0] == "index.html"),
-        sources=tuple(s for s in runtime.sources if s[0] == "cuda/ingot/y.cu"),
     )
     recipe = Recipe(
         model=write_model(folder / "tiny.gguf"),
@@ -45,7 +44,10 @@ def write(folder: Path) -> Path:
     module = folder / "ggml-cuda.so"
     module.write_bytes(b"\x7fELF cuda")
     cuda = GpuModule(module, sha256_of(module), GPU_FACTS)
-    contents = plan(recipe, load_inputs(recipe), runtime, cuda)
+    other = folder / "ggml-vulkan.so"
+    other.write_bytes(b"\x7fELF vulkan")
+    vulkan = GpuModule(other, sha256_of(other), VULKAN_FACTS)
+    contents = plan(recipe, load_inputs(recipe), runtime, (cuda, vulkan))
     about = replace(contents.about, builder={"name": "ingot", "version": "0"})
     write_bundle(recipe.output, replace(contents, about=about), NullProgress())
     return recipe.output
@@ -86,7 +88,7 @@ def test_the_reader_still_reads_the_golden_file() -> None:
         assert verify(bundle, NullProgress()) == ()
         assert bundle.manifest.about.args == ("-c", "64", "--temp", "0.2")
         gpu = [e.gpu for e in bundle.manifest.with_role("module")]
-        assert gpu == [None, None, GPU_FACTS]
+        assert gpu == [None, None, GPU_FACTS, VULKAN_FACTS]
         assert [e.name for e in bundle.manifest.entries][:2] == [
             "models/tiny.gguf",
             "models/größe.gguf",

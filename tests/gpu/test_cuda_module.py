@@ -54,7 +54,7 @@ def compile_module(
         "--arch",
         "90",
     ]
-    argv += ["--sources", runtime.root / "sources" / "cuda", "--object-cache", objects]
+    argv += ["--sources", runtime.root / "sources" / "gpu.tar", "--object-cache", objects]
     argv += ["--nvcc", compiler.toolkit.nvcc, "--json"]
     if compiler.host.path is not None:
         argv += ["--host-compiler", compiler.host.path]
@@ -133,11 +133,13 @@ def test_an_executable_carries_it_and_can_load_it(
         load_sources(),
         NullProgress(),
     )
-    executable = build(recipe, runtime_image, NullProgress(), inputs=inputs, cuda=module).path
+    executable = build(recipe, runtime_image, NullProgress(), inputs=inputs, modules=[module]).path
     done = run(executable, "doctor", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["bundled_modules"] == {"the bundled CUDA module": "loads"}
     assert run(executable, "-p", "x", "-n", "2").returncode == 0
+    licences = run(executable, "licenses").stdout.decode()
+    assert "contains NVIDIA's CUDA runtime library" in licences
 
 
 def test_a_broken_compiler_is_one_error(
@@ -150,7 +152,7 @@ def test_a_broken_compiler_is_one_error(
     broken.chmod(0o755)
     done = run(
         *(runtime_image.program, "recompile", "-m", iq_model, "--output", tmp_path / "m.so"),
-        *("--sources", runtime_image.root / "sources" / "cuda", "--arch", "90"),
+        *("--sources", runtime_image.root / "sources" / "gpu.tar", "--arch", "90"),
         *("--nvcc", broken),
     )
     assert done.returncode == 6
@@ -163,7 +165,7 @@ def test_without_a_host_compiler_it_says_so(
 ) -> None:
     done = run(
         *(runtime_image.program, "recompile", "-m", iq_model, "--output", tmp_path / "m.so"),
-        *("--sources", runtime_image.root / "sources" / "cuda", "--arch", "90"),
+        *("--sources", runtime_image.root / "sources" / "gpu.tar", "--arch", "90"),
         *("--nvcc", compiler.toolkit.nvcc),
         env={**{k: v for k, v in os.environ.items() if k != "CXX"}, "PATH": str(tmp_path)},
     )
@@ -176,7 +178,7 @@ def test_an_architecture_that_nvcc_does_not_know(
 ) -> None:
     done = run(
         *(runtime_image.program, "recompile", "-m", iq_model, "--output", tmp_path / "m.so"),
-        *("--sources", runtime_image.root / "sources" / "cuda", "--arch", "55"),
+        *("--sources", runtime_image.root / "sources" / "gpu.tar", "--arch", "55"),
         *("--nvcc", compiler.toolkit.nvcc),
     )
     assert done.returncode == 6

@@ -13,7 +13,7 @@ included. No size is limited to 32 bits.
                        modules/TARGET/NAME    method 0, data at a multiple of 4,096
                        licenses/NAME          method 8, or 0 where deflating gains nothing
                        ui/NAME                likewise
-                       sources/KIND/NAME      likewise
+                       sources/NAME           likewise
                      central directory
                      ZIP64 end of central directory record (56 bytes)
                      ZIP64 end of central directory locator (20 bytes)

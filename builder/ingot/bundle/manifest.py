@@ -30,6 +30,8 @@ WEIGHTS = (MODEL, PROJECTOR, LORA, DRAFT)
 ROLES = (*WEIGHTS, HASHES, MODULE, LICENSE, UI, SOURCE)
 DEFLATABLE = (LICENSE, UI, SOURCE)
 
+CUDA, VULKAN = "cuda", "vulkan"
+
 ARCH = re.compile(r"[1-9][0-9]{1,2}[af]?")  # compute capability 9.0a: 90a
 
 _HEX = frozenset("0123456789abcdef")
@@ -38,25 +40,58 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class GpuFacts:
-    """A GPU module: machine code for the architectures ``archs`` (CUDA: compute capabilities such
-    as ``90``), and with ``ptx`` also PTX of the last one, for newer devices.
+class CudaFacts:
+    """A CUDA module: machine code for the compute capabilities ``archs``, such as ``90``, and with
+    ``ptx`` also PTX of the last one, for newer devices.
 
     ``key`` is the module's own in module caches; ``sources`` the digest of what it was compiled
     from; ``toolkit`` and ``host_compiler`` say with what.
     """
 
-    kind: str
     archs: tuple[str, ...]
     ptx: bool
     key: str
     sources: str
     toolkit: str
     host_compiler: str
+    kind: str = CUDA
+
+    @property
+    def covers(self) -> str:
+        """For people: ``sm_80, sm_90, PTX``."""
+        return ", ".join([f"sm_{arch}" for arch in self.archs] + ["PTX"] * self.ptx)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object of the manifest."""
         return {**vars(self), "archs": list(self.archs)}
+
+
+@dataclass(frozen=True)
+class VulkanFacts:
+    """A Vulkan module with that many compiled ``shaders``, for any device with Vulkan 1.2.
+
+    ``key`` names what it was made from, the model's kernel set included; ``sources`` the same
+    without the model. ``headers`` is the version of Vulkan's headers, ``compiler`` that of shaders.
+    """
+
+    shaders: int
+    key: str
+    sources: str
+    headers: str
+    compiler: str
+    kind: str = VULKAN
+
+    @property
+    def covers(self) -> str:
+        """For people: ``351 shaders``."""
+        return f"{self.shaders} shaders"
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of the manifest."""
+        return dict(vars(self))
+
+
+GpuFacts = CudaFacts | VulkanFacts
 
 
 @dataclass(frozen=True)
@@ -285,11 +320,21 @@ def _entry(item: Any) -> Entry:
 
 def parse_gpu(table: Mapping[str, Any]) -> GpuFacts:
     """The facts about a GPU module. Raises IntegrityError ``manifest-invalid``."""
+    kind = _get(table, "kind", str)
+    if kind == VULKAN:
+        return VulkanFacts(
+            shaders=_number(table, "shaders"),
+            key=_hash(table, "key"),
+            sources=_hash(table, "sources"),
+            headers=_get(table, "headers", str),
+            compiler=_get(table, "compiler", str),
+        )
+    if kind != CUDA:
+        raise _invalid(f"has a GPU module of the unknown kind {kind!r}")
     archs = _get(table, "archs", list)
     if not archs or not all(isinstance(arch, str) and ARCH.fullmatch(arch) for arch in archs):
         raise _invalid("has a GPU module without architectures")
-    return GpuFacts(
-        kind=_get(table, "kind", str),
+    return CudaFacts(
         archs=tuple(archs),
         ptx=_get(table, "ptx", bool),
         key=_hash(table, "key"),

@@ -16,9 +16,10 @@ from ingot.engine.runtime import ensure_runtime
 from ingot.errors import ToolchainError, UsageError
 from ingot.recipe.args import split_args
 from ingot.recipe.build import BuildResult, build, check
-from ingot.recipe.gpu import CudaWish, describe, parse_gpu
+from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
 from ingot.recipe.gpumodule import Compiler, ensure_cuda, find_compiler
 from ingot.recipe.plan import Recipe
+from ingot.recipe.vulkanmodule import ensure_kit, ensure_vulkan
 
 _FILE = click.Path(path_type=Path)
 
@@ -46,8 +47,10 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--gpu",
     envvar="INGOT_GPU",
-    metavar="none|cuda[:ARCHS]",
-    help="Compile a GPU module for the model: cuda:80,90,ptx. Default: cuda where a toolkit is.",
+    multiple=True,
+    metavar="none|cuda[:ARCHS]|vulkan",
+    help="Compile GPU modules for the model: cuda:80,90,ptx or vulkan. Repeatable, or joined by +. "
+    "Default: cuda where a toolkit is; vulkan only on demand, as its tools have to be fetched.",
 )
 @click.option("--no-sources", is_flag=True, help="Leave out what GPU modules are compiled from.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
@@ -63,7 +66,7 @@ def command(
     draft: Path | None,
     license_: Path | None,
     no_ui: bool,
-    gpu: str | None,
+    gpu: tuple[str, ...],
     no_sources: bool,
     force: bool,
     as_json: bool,
@@ -85,19 +88,26 @@ def command(
         ui=not no_ui,
         sources=not no_sources,
     )
-    wish = parse_gpu(gpu) if gpu else CudaWish()
+    wishes = parse_gpu(gpu) if gpu else Wishes(CudaWish())
     inputs = check(recipe, force=force)
     progress = Console()
-    compiler = _compiler(progress, required=bool(gpu)) if wish else None
+    compiler = _compiler(progress, required=bool(gpu)) if wishes.cuda else None
+    kit = ensure_kit(load_sources(), progress) if wishes.vulkan else None
     runtime = ensure_runtime(progress)
-    cuda = None
-    if wish and compiler:
-        cuda = ensure_cuda(wish, compiler, runtime, inputs.model, load_sources(), progress)
-    show(build(recipe, runtime, progress, force=force, inputs=inputs, cuda=cuda), as_json)
+    modules = []
+    if wishes.cuda and compiler:
+        modules.append(
+            ensure_cuda(wishes.cuda, compiler, runtime, inputs.model, load_sources(), progress)
+        )
+    if kit:
+        modules.append(
+            ensure_vulkan(kit, runtime, inputs.model, recipe.args, load_sources(), progress)
+        )
+    show(build(recipe, runtime, progress, force=force, inputs=inputs, modules=modules), as_json)
 
 
 def _compiler(progress: Console, *, required: bool) -> Compiler | None:
-    """What compiles GPU modules here; where it is missing and nobody asked, say so in one line."""
+    """What compiles CUDA modules here; where it is missing and nobody asked, say so in one line."""
     try:
         return find_compiler(load_sources())
     except ToolchainError as error:
@@ -129,8 +139,8 @@ def show(result: BuildResult, as_json: bool) -> None:
     click.echo(f"  engine  {engine_line(manifest.about.engine)}")
     for entry in manifest.with_role(MODULE):
         if entry.gpu:
-            archs = describe(entry.gpu.archs, ptx=entry.gpu.ptx)
-            click.echo(f"  gpu     {entry.gpu.kind} for {archs}, {size(entry.size)}")
+            covers = entry.gpu.covers
+            click.echo(f"  gpu     {entry.gpu.kind}: {covers}, {size(entry.size)}")
 
 
 def _default_output(model: Path) -> Path:

@@ -21,7 +21,6 @@ from ingot.console import size
 from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights
 from ingot.gguf.kernels import KernelSet
-from ingot.recipe.gpu import describe
 
 
 @click.command(short_help="Show what is inside an executable or a GGUF.")
@@ -96,7 +95,7 @@ def _module_text(entry: Entry) -> str:
     name = entry.name.rsplit("/", 1)[-1]
     if entry.gpu is None:
         return name
-    return f"{name} ({describe(entry.gpu.archs, ptx=entry.gpu.ptx)})"
+    return f"{name} ({entry.gpu.covers})"
 
 
 def _entry_lines(manifest: Manifest) -> list[str]:
@@ -109,7 +108,7 @@ def _entry_lines(manifest: Manifest) -> list[str]:
         group = manifest.with_role(role)
         if group:
             sizes = (sum(e.size for e in group), sum(e.stored for e in group))
-            name = f"{what} ({len(group)} files)"
+            name = f"{what} ({len(group)} file{'s' * (len(group) != 1)})"
             rows.append((name, role, f"{sizes[0]:,}", f"{sizes[1]:,}", ""))
     return [f"  {line}" for line in table(rows, right=(2, 3))]
 

@@ -1,4 +1,4 @@
-"""``ingot toolchain``: the tools that builds use, and NVIDIA's compiler for those who want it."""
+"""``ingot toolchain``: the tools that builds use, and what GPU modules are compiled with."""
 
 from __future__ import annotations
 
@@ -9,58 +9,78 @@ import click
 from ingot.commands import json_option, print_json
 from ingot.commands._text import table
 from ingot.console import Console, size
-from ingot.engine.pin import load_sources
+from ingot.engine.pin import Sources, load_sources
+from ingot.engine.shadertools import ensure_shader_tools
 from ingot.errors import UsageError
-from ingot.toolchain import cuda
-from ingot.toolchain.packages import ToolchainPins, tool_folder
+from ingot.toolchain import cuda, vulkan
+from ingot.toolchain.packages import tool_folder
 
 
 @click.command(
-    short_help="List the build tools, or install the CUDA compiler.",
+    short_help="List the build tools, or install those of GPU modules.",
     epilog="Example: ingot toolchain install cuda",
 )
 @click.argument("action", type=click.Choice(["list", "install"]), default="list")
-@click.argument("name", type=click.Choice(["cuda"]), required=False)
+@click.argument("name", type=click.Choice(["cuda", "vulkan"]), required=False)
 @json_option
 def command(action: str, name: str | None, as_json: bool) -> None:
-    """List the build tools, or install the CUDA compiler.
+    """List the build tools, or install those of GPU modules.
 
     'install cuda' fetches NVIDIA's compiler as packages into Ingot's cache, under NVIDIA's own
-    licence, for machines without a CUDA toolkit. All other tools come by themselves.
+    licence, for machines without a CUDA toolkit. 'install vulkan' fetches Vulkan's headers, from
+    this machine's Debian mirror, and compiles the compiler of shaders; 'build --gpu vulkan' does
+    the same by itself. All other tools come by themselves.
     """
-    pins = load_sources().tools
+    sources = load_sources()
     if action == "install":
         if name is None:
-            raise UsageError("install needs the name of a toolchain", hint="the only one is: cuda")
-        _install(pins, as_json)
+            raise UsageError("install needs a name", hint="one of: cuda, vulkan")
+        install = _install_cuda if name == "cuda" else _install_vulkan
+        install(sources, as_json)
     elif name is not None:
         raise UsageError("list takes no name")
     else:
-        _list(pins, as_json)
+        _list(sources, as_json)
 
 
-def _install(pins: ToolchainPins, as_json: bool) -> None:
-    toolkit = cuda.install(pins, Console())
+def _install_cuda(sources: Sources, as_json: bool) -> None:
+    toolkit = cuda.install(sources.tools, Console())
     if as_json:
         print_json({**asdict(toolkit), "nvcc": str(toolkit.nvcc)})
     else:
         click.echo(f"{toolkit.nvcc}  nvcc {toolkit.version}")
 
 
-def _list(pins: ToolchainPins, as_json: bool) -> None:
+def _install_vulkan(sources: Sources, as_json: bool) -> None:
+    pins = vulkan.load_pins(sources.native / "toolchain.toml")
+    headers = vulkan.ensure_headers(pins, Console())
+    tools = ensure_shader_tools(sources, pins, Console())
+    if as_json:
+        document = {**asdict(headers), "include": str(headers.include)}
+        print_json({**document, "glslc": str(tools.glslc), "compiler": pins.compiler})
+    else:
+        click.echo(f"{headers.include}  Vulkan {headers.version}")
+        click.echo(f"{tools.glslc}  {pins.compiler}")
+
+
+def _list(sources: Sources, as_json: bool) -> None:
+    pins, shaders = sources.tools, vulkan.load_pins(sources.native / "toolchain.toml")
     rows = [(p.name, p.version, p.size, tool_folder(p).is_dir()) for p in pins.packages.values()]
     if pins.cuda:
         there = cuda.installed_nvcc(pins) is not None
         rows.append(("cuda", pins.cuda_version, sum(p.size for p in pins.cuda), there))
-    search = cuda.find(pins)
+    there = vulkan.headers_folder(shaders).is_dir()
+    rows.append(("vulkan", shaders.headers, shaders.size, there))
+    search, headers = cuda.find(pins), vulkan.find(shaders)
     if as_json:
         keys = ("name", "version", "size", "installed")
-        toolkit = search.toolkit
+        toolkit, found = search.toolkit, headers.headers
         print_json(
             {
                 "tools": [dict(zip(keys, row, strict=True)) for row in rows],
                 "nvcc": {**asdict(toolkit), "nvcc": str(toolkit.nvcc)} if toolkit else None,
-                "problems": search.problems,
+                "vulkan": {**asdict(found), "include": str(found.include)} if found else None,
+                "problems": [*search.problems, *headers.problems],
             }
         )
         return
@@ -69,5 +89,7 @@ def _list(pins: ToolchainPins, as_json: bool) -> None:
         for name, version, count, there in rows
     ]
     click.echo("\n".join(table(shown, right=(2,))))
-    found = search.toolkit.label if search.toolkit else f"none: {cuda.INSTALL_HINT}"
-    click.echo("\n".join(("", f"CUDA compiler in use: {found}", *search.problems)))
+    nvcc = search.toolkit.label if search.toolkit else f"none: {cuda.INSTALL_HINT}"
+    include = headers.headers.label if headers.headers else f"none: {vulkan.INSTALL_HINT}"
+    click.echo("\n".join(("", f"CUDA compiler in use: {nvcc}", *search.problems)))
+    click.echo("\n".join((f"Vulkan headers in use: {include}", *headers.problems)))

@@ -1,52 +1,107 @@
-"""The sources from which a GPU module is compiled, as an executable carries them.
+"""The sources from which GPU modules are compiled, as an executable carries them: one tar.
 
-All of upstream's CUDA backend but its template instances, which the runtime writes itself for the
-kernels that a model needs; of the engine's other headers those that these files reach; our own
-files; and the licence of each of the two.
+Of upstream, the backends that the target's machines can compile: all of CUDA's but its template
+instances, which the runtime writes itself for the kernels that a model needs (ROCm compiles the
+same files); all of Metal's. Of the engine's other headers those that these files reach. Our own
+files, and the licence of each of the two.
+
+One archive and not two hundred entries, because DEFLATE then sees all of it at once: 0.13 MB less.
 """
 
 from __future__ import annotations
 
+import io
 import re
+import tarfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.errors import IntegrityError
 
-_BACKEND = "ggml/src/ggml-cuda"
-_HEADER_FOLDERS = ("ggml/include", "ggml/src")
-_ENDINGS = (".cu", ".cuh", ".h")
-_NOT_COMPILED = ("NOTES.md", "on-a-gpu.sh")
-# Training, and other makers' GPUs: no unit of runtime/gpu/cuda_units.cc includes them.
-_LEFT_OUT = ("cross-entropy-loss.cu", "opt-step-adamw.cu", "opt-step-sgd.cu", "hip.h", "musa.h")
-_INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+ARCHIVE = "gpu.tar"
 
 
-def collect_sources(engine: Path, native: Path, licence: Path) -> Mapping[str, Path]:
-    """Name below ``sources/`` -> file, sorted. ``licence`` is that of our own files.
-
-    Raises IntegrityError ``missing-gpu-sources`` when the engine has moved its CUDA backend.
+@dataclass(frozen=True)
+class _Family:
+    """Backends made from the same files: where upstream has them, and which folders of
+    ``native/`` hold our own.
     """
+
+    backend: str
+    folders: tuple[str, ...]
+    endings: tuple[str, ...]
+    ours: tuple[str, ...]
+    # What no unit of runtime/gpu includes.
+    left_out: tuple[str, ...] = ()
+
+
+_CUDA = _Family(
+    backend="ggml/src/ggml-cuda",
+    folders=(".", "vendors"),
+    endings=(".cu", ".cuh", ".h"),
+    ours=("gpu", "cuda"),
+    # Training, and Moore Threads' GPUs.
+    left_out=("cross-entropy-loss.cu", "opt-step-adamw.cu", "opt-step-sgd.cu", "musa.h"),
+)
+_METAL = _Family(
+    backend="ggml/src/ggml-metal",
+    folders=(".", "kernels"),
+    endings=(".m", ".cpp", ".h", ".metal"),
+    ours=("gpu",),
+)
+# The system of a target -> what its machines can compile.
+_CARRIED = {"linux": _CUDA, "macos": _METAL}
+_HEADER_FOLDERS = ("ggml/include", "ggml/src")
+_NOT_COMPILED = ("NOTES.md", "on-a-gpu.sh")
+_INCLUDE = re.compile(r'^\s*#\s*(?:include|import)\s*"([^"]+)"', re.MULTILINE)
+
+
+def collect_sources(engine: Path, native: Path, licence: Path, target: str) -> Mapping[str, Path]:
+    """Name in the archive -> file, sorted; empty for a target that compiles no modules.
+
+    ``target`` is a name such as ``linux-x86_64``; ``licence`` is that of our own files. Raises
+    IntegrityError ``missing-gpu-sources`` when the engine has moved its backend.
+    """
+    family = _CARRIED.get(target.partition("-")[0])
+    if family is None:
+        return {}
     backend = [
         path
-        for folder in (engine / _BACKEND, engine / _BACKEND / "vendors")
-        for path in folder.glob("*")
-        if path.suffix in _ENDINGS and path.name not in _LEFT_OUT
+        for folder in family.folders
+        for path in (engine / family.backend / folder).glob("*")
+        if path.suffix in family.endings and path.name not in family.left_out
     ]
-    ours = [path for path in _files(native / "cuda") if path.name not in _NOT_COMPILED]
+    ours = {
+        f"ingot/{path.relative_to(native / folder).as_posix()}": path
+        for folder in family.ours
+        for path in _files(native / folder)
+        if path.name not in _NOT_COMPILED
+    }
     if not backend or not (engine / "LICENSE").is_file():
         raise IntegrityError(
-            f"the CUDA backend's sources are not in {engine / _BACKEND}",
+            f"a GPU backend's sources are not in {engine / family.backend}",
             hint="the engine has moved them; see builder/ingot/engine/gpusources.py",
             code="missing-gpu-sources",
         )
     found = {
-        f"cuda/{path.relative_to(engine).as_posix()}": path
-        for path in (*backend, *_headers(engine, (*backend, *ours)))
+        path.relative_to(engine).as_posix(): path
+        for path in (*backend, *_headers(engine, (*backend, *ours.values())))
     }
-    found |= {f"cuda/ingot/{path.relative_to(native / 'cuda').as_posix()}": path for path in ours}
-    found |= {"cuda/ggml/LICENSE": engine / "LICENSE", "cuda/ingot/LICENSE": licence}
+    found |= ours | {"ggml/LICENSE": engine / "LICENSE", "ingot/LICENSE": licence}
     return dict(sorted(found.items()))
+
+
+def archive(files: Mapping[str, Path]) -> bytes:
+    """A tar (ustar) of ``files``. The same names and contents give the same bytes."""
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, path in sorted(files.items()):
+            content = path.read_bytes()
+            member = tarfile.TarInfo(name)  # a regular file, mode 0644, time 0, owner 0
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return output.getvalue()
 
 
 def _files(folder: Path) -> Iterable[Path]:

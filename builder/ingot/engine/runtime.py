@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from ingot import process
 from ingot.console import Progress
 from ingot.engine.fetch import engine_source
-from ingot.engine.gpusources import collect_sources
+from ingot.engine.gpusources import ARCHIVE, archive, collect_sources
 from ingot.engine.nativelicenses import collect
 from ingot.engine.pin import DEFAULT_TARGET, Sources, load_sources, tree_hash
 from ingot.engine.webui import LICENSES, ensure_webui
@@ -31,7 +31,7 @@ from ingot.toolchain.packages import Target
 RECORD = "runtime.json"
 RECORD_FORMAT = 1
 _RECORD_LIMIT = 1 << 20
-_RECIPE = "3"  # raise it when this file changes what an image holds
+_RECIPE = "4"  # raise it when this file changes what an image holds
 _TARGETS = ("ingot-runtime", "ingot-modules")
 _BUILD_TYPE = "Release"
 _DEFLATED = ("ui", "licenses", "sources")
@@ -221,7 +221,7 @@ def _make(folder: Path, sources: Sources, target: Target, key: str, progress: Pr
             code="sources-changed",
         )
     _assemble(folder, program.result(), page.result(), source.result(), compiler.result())
-    _add_sources(folder, source.result(), sources)
+    _add_sources(folder, source.result(), sources, target)
     _deflate(folder)
     identity = {
         "engine": sources.engine.identity(),
@@ -253,7 +253,7 @@ def _compile(
         "INGOT_ENGINE_DIR": str(engine),
         "INGOT_ENGINE_COMMIT": sources.engine.commit,
     }
-    _forget_other_checkout(folder, sources.native)
+    cmake.forget_other_checkout(folder, sources.native)
     # Linked again from their objects: one that this configuration no longer makes must not stay.
     remove_tree(folder / "modules")
     with progress.step("Compiling the engine and the runtime") as step:
@@ -262,21 +262,6 @@ def _compile(
         )
         cmake.build(cmake_tool, ninja_tool, folder, _TARGETS, log=log, step=step)
     return folder
-
-
-def _forget_other_checkout(folder: Path, native: Path) -> None:
-    """CMake refuses a build folder that was made from another source folder: drop its cache.
-
-    Ninja then compiles again whatever a command line with another path in it made. Two checkouts
-    that take turns pay for that; a folder for each would keep 300 MB per deleted clone.
-    """
-    try:
-        text = (folder / "CMakeCache.txt").read_text("utf-8", "replace")
-    except FileNotFoundError:
-        return
-    if f"CMAKE_HOME_DIRECTORY:INTERNAL={native}\n" not in text:
-        (folder / "CMakeCache.txt").unlink()
-        shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
 
 
 def _assemble(folder: Path, build: Path, page: Path, engine: Path, compiler: zig.Zig) -> None:
@@ -301,12 +286,12 @@ def _assemble(folder: Path, build: Path, page: Path, engine: Path, compiler: zig
     shutil.copyfile(page / LICENSES, folder / "licenses" / "web-page.txt")
 
 
-def _add_sources(folder: Path, engine: Path, sources: Sources) -> None:
-    found = collect_sources(engine, sources.native, sources.repository / "LICENSE")
-    for name, path in found.items():
-        target = folder / "sources" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+def _add_sources(folder: Path, engine: Path, sources: Sources, target: Target) -> None:
+    licence = sources.repository / "LICENSE"
+    found = collect_sources(engine, sources.native, licence, target.name)
+    if found:
+        (folder / "sources").mkdir()
+        (folder / "sources" / ARCHIVE).write_bytes(archive(found))
 
 
 def _deflate(folder: Path) -> None:

@@ -9,14 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingot.bundle.inputs import Segment
-from ingot.bundle.manifest import LICENSE, MODEL, MODULE, SOURCE, WEIGHTS, Entry, Manifest
+from ingot.bundle.manifest import (
+    CUDA,
+    LICENSE,
+    MODEL,
+    MODULE,
+    SOURCE,
+    WEIGHTS,
+    Entry,
+    Manifest,
+)
 from ingot.bundle.output import check_output
 from ingot.bundle.reader import Bundle, open_bundle
 from ingot.bundle.writer import Contents, Source, write_bundle
 from ingot.console import Progress
 from ingot.engine.kernels import ask_kernels, header_of
+from ingot.engine.pin import load_sources
 from ingot.engine.runtime import RuntimeImage
 from ingot.errors import InputError
+from ingot.recipe import vulkanmodule
 from ingot.recipe.args import check_args
 from ingot.recipe.gpumodule import GpuModule, sources_digest
 from ingot.recipe.plan import (
@@ -25,11 +36,13 @@ from ingot.recipe.plan import (
     Recipe,
     check_text,
     describe,
+    gpu_license,
     load_inputs,
     plan,
     program_source,
     runtime_sources,
 )
+from ingot.toolchain.vulkan import load_pins
 
 
 @dataclass(frozen=True)
@@ -70,14 +83,14 @@ def build(
     *,
     force: bool = False,
     inputs: Inputs | None = None,
-    cuda: GpuModule | None = None,
+    modules: Sequence[GpuModule] = (),
 ) -> BuildResult:
     """Build ``recipe``. ``inputs`` is what ``check`` returned, if it was called before.
 
     Raises InputError, UsageError or IntegrityError; then there is no output, or the old one.
     """
     inputs = inputs or check(recipe, force=force)
-    contents = plan(recipe, inputs, runtime, cuda)
+    contents = plan(recipe, inputs, runtime, modules)
     return _write(recipe.output, contents, nullcontext(inputs.model.files[0]), runtime, progress)
 
 
@@ -104,8 +117,7 @@ def repack(
         in_place = output.exists() and output.samefile(source)
         check_output(output, (), force=force or in_place)
         modules = [entry for entry in bundle.manifest.with_role(MODULE) if entry.gpu]
-        digest = sources_digest(runtime)
-        fitting = [entry for entry in modules if entry.gpu and entry.gpu.sources == digest]
+        fitting = [e for e in modules if e.gpu and e.gpu.sources == _digest(runtime, e.gpu.kind)]
         contents = _contents(bundle, runtime, changes, fitting)
         header = header_of(bundle.region(bundle.manifest.with_role(MODEL)[0]))
         done = _write(output, contents, header, runtime, progress)
@@ -115,6 +127,15 @@ def repack(
             if entry not in fitting
         )
         return replace(done, notes=(*done.notes, *left_out))
+
+
+def _digest(runtime: RuntimeImage, kind: str) -> str:
+    """Of the sources that a GPU module of ``kind`` has to be compiled from to fit ``runtime``."""
+    if kind == CUDA:
+        return sources_digest(runtime)
+    sources = load_sources()
+    pins = load_pins(sources.native / "toolchain.toml")
+    return vulkanmodule.sources_digest(runtime, sources, pins)
 
 
 def _contents(
@@ -130,7 +151,9 @@ def _contents(
         ui=ui,
         model=dict(old.model),
     )
-    kept = (*_kept_sources(bundle), *(_kept_module(bundle, entry) for entry in modules))
+    kept = [*_kept_sources(bundle)]
+    for entry in modules:
+        kept += _kept_module(bundle, entry)
     sources = changes.sources
     if sources is None:
         sources = bool(bundle.manifest.with_role(SOURCE))
@@ -152,12 +175,19 @@ def _kept_sources(bundle: Bundle) -> Sequence[Source]:
     return sources
 
 
-def _kept_module(bundle: Bundle, entry: Entry) -> Source:
-    """A GPU module that was compiled from the very sources of the new runtime."""
+def _kept_module(bundle: Bundle, entry: Entry) -> Sequence[Source]:
+    """A GPU module that was compiled from the very sources of the new runtime, and its licence."""
+    assert entry.gpu is not None
     region = (bundle.region(entry),)
-    return Source(
-        entry.name, MODULE, region, target=entry.target, expected=entry.sha256, gpu=entry.gpu
-    )
+    kept = [
+        Source(
+            entry.name, MODULE, region, target=entry.target, expected=entry.sha256, gpu=entry.gpu
+        )
+    ]
+    licence = bundle.manifest.entry(gpu_license(entry.gpu))
+    if licence is not None:
+        kept.append(Source(licence.name, LICENSE, (bundle.read(licence),)))
+    return kept
 
 
 def _write(

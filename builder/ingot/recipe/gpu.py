@@ -1,4 +1,4 @@
-"""``--gpu``: which GPU module an executable gets. Pure: words and versions in, a plan out."""
+"""``--gpu``: which GPU modules an executable gets. Pure: words and versions in, a plan out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingot.bundle.manifest import CUDA, VULKAN
 from ingot.errors import UsageError
 
 NONE = "none"
 PTX = "ptx"
-_HINT = "for example: --gpu none, --gpu cuda, --gpu cuda:80,90 or --gpu cuda:80,90,ptx"
+_HINT = (
+    "for example: --gpu none, --gpu cuda, --gpu cuda:80,90, --gpu cuda:80,90,ptx, --gpu vulkan or "
+    "--gpu cuda+vulkan"
+)
 # Turing, Ampere (data centre and consumer), Ada, Hopper; consumer Blackwell from CUDA 12.8 on.
 _DEFAULT = ("75", "80", "86", "89", "90")
 _ARCH = re.compile(r"[5-9][0-9]|1[0-9]{2}", re.ASCII)
@@ -34,37 +38,51 @@ class CudaWish:
         return CudaWish((*_DEFAULT, _BLACKWELL) if new else _DEFAULT, self.ptx)
 
 
-def parse_gpu(text: str) -> CudaWish | None:
-    """``none``, ``cuda`` or ``cuda:ARCHS``; None stands for no module.
+@dataclass(frozen=True)
+class Wishes:
+    """Which modules an executable gets: ``cuda`` None means no CUDA module."""
 
-    ARCHS are compute capabilities without the dot, separated by commas, and the word ``ptx``.
-    Sorted, so that one set is compiled once. Raises UsageError ``bad-gpu``.
+    cuda: CudaWish | None = None
+    vulkan: bool = False
+
+
+def parse_gpu(texts: Sequence[str]) -> Wishes:
+    """The values of ``--gpu``, each of them words joined by ``+``: ``("cuda:90+vulkan",)``.
+
+    A word is ``cuda``, ``cuda:ARCHS``, ``vulkan``, or ``none``, which has to be the only one. ARCHS
+    are compute capabilities without the dot, separated by commas, and the word ``ptx``; sorted, so
+    that one set is compiled once. Raises UsageError ``bad-gpu``.
     """
-    if text == NONE:
-        return None
+    words = [word for text in texts for word in text.split("+")]
+    kinds = [word.partition(":")[0] for word in words]
+    if len(set(kinds)) != len(kinds):
+        raise _bad(" ".join(texts), "names a kind twice")
+    if NONE in words and len(words) > 1:
+        raise _bad(" ".join(texts), "asks for none and for another")
+    cuda = next((_cuda(word) for word in words if word not in (NONE, VULKAN)), None)
+    return Wishes(cuda, VULKAN in words)
+
+
+def _cuda(text: str) -> CudaWish:
     kind, colon, rest = text.partition(":")
-    if kind != "cuda" or (colon and not rest):
-        raise UsageError(f"--gpu {text!r} is not known", hint=_HINT, code="bad-gpu")
+    if kind != CUDA or (colon and not rest):
+        raise _bad(text, "is not known")
     if not colon:
         return CudaWish()
     words = rest.split(",")
     archs = [word for word in words if word != PTX]
     for word in archs:
         if not _ARCH.fullmatch(word):
-            raise UsageError(
-                f"--gpu {text!r}: {word!r} is no compute capability", hint=_HINT, code="bad-gpu"
-            )
+            raise _bad(text, f"has {word!r}, which is no compute capability")
     if len(set(words)) != len(words) or not archs:
-        what = "names something twice" if archs else "names no compute capability"
-        raise UsageError(f"--gpu {text!r} {what}", hint=_HINT, code="bad-gpu")
+        raise _bad(text, "names something twice" if archs else "names no compute capability")
     return CudaWish(tuple(sorted(archs, key=int)), PTX in words)
+
+
+def _bad(text: str, what: str) -> UsageError:
+    return UsageError(f"--gpu {text!r} {what}", hint=_HINT, code="bad-gpu")
 
 
 def version_of(toolkit: str) -> tuple[int, ...]:
     """``13.0.88`` as numbers, the first two of them."""
     return tuple(int(part) for part in toolkit.split(".")[:2])
-
-
-def describe(archs: Sequence[str], *, ptx: bool) -> str:
-    """``sm_80, sm_90, PTX``."""
-    return ", ".join([f"sm_{arch}" for arch in archs] + ["PTX"] * ptx)

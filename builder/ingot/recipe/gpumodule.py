@@ -20,28 +20,34 @@ from ingot.bundle.deflate import read_small
 from ingot.bundle.inputs import FileRegion
 from ingot.bundle.manifest import GpuFacts, parse_gpu
 from ingot.console import Progress, Step
+from ingot.engine.gpusources import ARCHIVE
 from ingot.engine.pin import DEFAULT_TARGET, Sources
 from ingot.engine.runtime import RuntimeImage, choose_target
 from ingot.errors import IntegrityError, ToolchainError
 from ingot.gguf.join import Weights
 from ingot.paths import cache_dir, ensure_entry, make_folder
-from ingot.recipe.gpu import CudaWish, describe
+from ingot.recipe.gpu import CudaWish
 from ingot.toolchain import cuda, zig
 from ingot.toolchain.packages import sha256_of
 
 CUDA_MODULE = "ggml-cuda.so"
 RECORD = "module.json"
-_RECIPE = "1"  # raise it when this file changes what a module is made from
+LICENCE = "licence.txt"
+_RECIPE = "2"  # raise it when this file changes what a module is made from
 _PROGRESS = re.compile(r"\[(\d+)/(\d+)\] (.*)")
 
 
 @dataclass(frozen=True)
 class GpuModule:
-    """A compiled module and what is known about it."""
+    """A compiled module and what is known about it. Executables have it under its file's name.
+
+    ``licence`` is the text that they must carry with it, if it holds code of others.
+    """
 
     path: Path
     sha256: str
     facts: GpuFacts
+    licence: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -85,26 +91,37 @@ def ensure_cuda(
     wish = wish.resolved(compiler.toolkit.version)
     host = _host_program(compiler.host, sources, progress)
     folder = cache_dir() / "gpu-modules" / _request_key(wish, compiler, host, runtime, model)
-    if not _is_whole(folder):
-        title = f"Compiling the CUDA module ({describe(wish.archs, ptx=wish.ptx)})"
+    if not is_whole(folder, CUDA_MODULE):
+        covered = [f"sm_{arch}" for arch in wish.archs] + ["PTX"] * wish.ptx
+        title = f"Compiling the CUDA module ({', '.join(covered)})"
         with progress.step(title) as step:
             argv = _argv(wish, compiler, host, runtime, model)
             ensure_entry(
                 folder,
-                lambda temporary: _compile(temporary, argv, runtime, step),
+                lambda temporary: _compile(temporary, argv, compiler, runtime, step),
                 on_wait=lambda: step.update(0, None, "waiting for another run that compiles it"),
-                keep=_is_whole,
+                keep=lambda entry: is_whole(entry, CUDA_MODULE),
             )
-    return _load(folder)
+    return load_module(folder, CUDA_MODULE)
 
 
 def sources_digest(runtime: RuntimeImage) -> str:
-    """sha256 over names and contents of what GPU modules of ``runtime`` are compiled from."""
-    digest = hashlib.sha256()
-    for name, path in sorted(runtime.sources):
-        digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """sha256 of what GPU modules of ``runtime`` are compiled from, as executables carry it.
+
+    Raises ToolchainError ``no-gpu-sources`` where there is nothing.
+    """
+    return sha256_of(_sources(runtime))
+
+
+def _sources(runtime: RuntimeImage) -> Path:
+    for name, path in runtime.sources:
+        if name == ARCHIVE:
+            return path
+    raise ToolchainError(
+        f"there are no sources of GPU modules for {runtime.target}",
+        hint="build with --gpu none",
+        code="no-gpu-sources",
+    )
 
 
 def _host_program(host: cuda.Host, sources: Sources, progress: Progress) -> Path:
@@ -146,7 +163,7 @@ def _argv(
 ) -> list[str | Path]:
     """The call, but for ``--output``."""
     argv: list[str | Path] = [runtime.program, "recompile"]
-    argv += ["--sources", runtime.root / "sources" / "cuda"]
+    argv += ["--sources", _sources(runtime)]
     for arch in wish.archs:
         argv += ["--arch", arch]
     argv += ["--ptx"] if wish.ptx else []
@@ -155,7 +172,9 @@ def _argv(
     return [*argv, "--object-cache", make_folder(cache_dir() / "gpu-objects"), "--json"]
 
 
-def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: Step) -> None:
+def _compile(
+    folder: Path, argv: list[str | Path], compiler: Compiler, runtime: RuntimeImage, step: Step
+) -> None:
     def follow(line: str) -> None:
         seen = _PROGRESS.fullmatch(line)
         if seen:
@@ -182,7 +201,7 @@ def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: 
                 "ptx": said.get("ptx"),
                 "key": said.get("key"),
                 "sources": sources_digest(runtime),
-                "toolkit": said.get("nvcc"),
+                "toolkit": said.get("toolkit"),
                 "host_compiler": said.get("host_compiler"),
             }
         )
@@ -190,8 +209,8 @@ def _compile(folder: Path, argv: list[str | Path], runtime: RuntimeImage, step: 
         raise _unexpected(done) from error
     if not module.is_file() or not module.stat().st_size:
         raise _unexpected(done)
-    record = {"sha256": sha256_of(module), "gpu": facts.to_json()}
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    (folder / LICENCE).write_text(cuda.runtime_license(compiler.toolkit), "utf-8")
+    write_record(module, facts)
 
 
 def _document(done: process.Completed) -> dict[str, Any]:
@@ -235,14 +254,27 @@ def _failure(done: process.Completed) -> ToolchainError:
     )
 
 
-def _is_whole(folder: Path) -> bool:
+def write_record(module: Path, facts: GpuFacts) -> None:
+    """Make the folder of ``module`` an entry of the cache, complete."""
+    record = {"sha256": sha256_of(module), "gpu": facts.to_json()}
+    (module.parent / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+
+def is_whole(folder: Path, name: str) -> bool:
+    """Is the module ``name`` there, with its record?"""
     try:
-        return _load(folder).path.stat().st_size > 0
+        return load_module(folder, name).path.stat().st_size > 0
     except (OSError, ValueError, KeyError, TypeError, IntegrityError):
         return False
 
 
-def _load(folder: Path) -> GpuModule:
+def load_module(folder: Path, name: str) -> GpuModule:
     """A module of the cache. The writer compares its hash while it is copied."""
     record = json.loads((folder / RECORD).read_text("utf-8"))
-    return GpuModule(folder / CUDA_MODULE, str(record["sha256"]), parse_gpu(record["gpu"]))
+    licence = folder / LICENCE
+    return GpuModule(
+        folder / name,
+        str(record["sha256"]),
+        parse_gpu(record["gpu"]),
+        licence if licence.is_file() else None,
+    )

@@ -23,6 +23,7 @@ from ingot.bundle.manifest import (
     SOURCE,
     UI,
     Description,
+    GpuFacts,
 )
 from ingot.bundle.writer import Contents, Source
 from ingot.engine.runtime import RuntimeImage
@@ -31,7 +32,7 @@ from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights
 from ingot.recipe.args import check_args
 from ingot.recipe.fit import check_draft, check_lora, check_model, check_projector
-from ingot.recipe.gpumodule import CUDA_MODULE, GpuModule
+from ingot.recipe.gpumodule import GpuModule
 
 MODEL_LICENSE = "licenses/model.txt"
 LICENSE_MAX = 4 << 20
@@ -110,7 +111,7 @@ def load_inputs(recipe: Recipe) -> Inputs:
 
 
 def plan(
-    recipe: Recipe, inputs: Inputs, runtime: RuntimeImage, cuda: GpuModule | None = None
+    recipe: Recipe, inputs: Inputs, runtime: RuntimeImage, modules: Sequence[GpuModule] = ()
 ) -> Contents:
     """What goes into the executable."""
     names = entry_names(weights.file_name for _role, weights in inputs.weights())
@@ -120,8 +121,8 @@ def plan(
     ]
     if inputs.license:
         sources.append(Source(MODEL_LICENSE, LICENSE, (inputs.license,)))
-    if cuda:
-        sources.append(gpu_source(runtime, cuda))
+    for module in modules:
+        sources += gpu_sources(runtime, module)
     default_name = safe_file_name(inputs.model.file_name.removesuffix(".gguf"))
     about = describe(
         runtime,
@@ -190,16 +191,24 @@ def _deflated(runtime: RuntimeImage, group: str, name: str) -> FileRegion | None
     return _whole(path) if path else None
 
 
-def gpu_source(runtime: RuntimeImage, module: GpuModule) -> Source:
-    """A compiled GPU module."""
-    return Source(
-        f"modules/{runtime.target}/{CUDA_MODULE}",
+def gpu_sources(runtime: RuntimeImage, module: GpuModule) -> tuple[Source, ...]:
+    """A compiled GPU module, and the licence that goes with it."""
+    binary = Source(
+        f"modules/{runtime.target}/{module.path.name}",
         MODULE,
         (_whole(module.path),),
         target=runtime.target,
         expected=module.sha256,
         gpu=module.facts,
     )
+    if module.licence is None:
+        return (binary,)
+    return (binary, Source(gpu_license(module.facts), LICENSE, (_whole(module.licence),)))
+
+
+def gpu_license(facts: GpuFacts) -> str:
+    """The name of the entry with the licence of a GPU module."""
+    return f"licenses/{facts.kind}-module.txt"
 
 
 def entry_names(file_names: Iterable[str]) -> list[str]:

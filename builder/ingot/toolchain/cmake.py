@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,21 @@ def build_env(cmake: CMake, ninja: Ninja) -> dict[str, str]:
         (str(ninja.program.parent), str(cmake.program.parent), os.environ.get("PATH", os.defpath))
     )
     return {**cleared, "PATH": path, "NINJA_STATUS": NINJA_STATUS, "LC_ALL": "C", "CLICOLOR": "0"}
+
+
+def forget_other_checkout(folder: Path, project: Path) -> None:
+    """CMake refuses a build folder that was made from another source folder: drop its cache.
+
+    Ninja then compiles again whatever a command line with another path in it made. Two checkouts
+    that take turns pay for that; a folder for each would keep 300 MB per deleted clone.
+    """
+    try:
+        text = (folder / "CMakeCache.txt").read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return
+    if f"CMAKE_HOME_DIRECTORY:INTERNAL={project}\n" not in text:
+        (folder / "CMakeCache.txt").unlink()
+        shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
 
 
 def configure(

@@ -27,6 +27,14 @@ _VARIABLES = ("CUDA_PATH", "CUDA_HOME")
 _FOLDERS = ("/opt/cuda", "/usr/local/cuda")
 _VERSION = re.compile(r"\bV(\d+\.\d+\.\d+)\b")
 _PROBE_SECONDS = 60.0
+_TOP = re.compile(r"^#\$ TOP=(.+)$", re.MULTILINE)
+_LICENSE_HEAD = (
+    "ggml-cuda.so contains NVIDIA's CUDA runtime library, which NVIDIA allows to distribute\n"
+    "as part of an application. Its terms:\n\n"
+)
+_LICENSE_ELSEWHERE = (
+    "the CUDA Toolkit End User License Agreement, https://docs.nvidia.com/cuda/eula/"
+)
 # The first toolkit that accepts Clang 22 and its libc++ as a host compiler. Tried with zig 0.17:
 # 13.0 to 13.3 stop in libc++'s headers; 13.4.92 and 13.5.37 compiled every file of the backend
 # that was tried, cub and ggml-cuda.cu among them.
@@ -98,6 +106,42 @@ def _ask(nvcc: Path) -> str | None:
             return None
     said = _VERSION.search("\n".join(done.lines))
     return said[1] if said and done.status == 0 else None
+
+
+def runtime_license(toolkit: Toolkit) -> str:
+    """The licence of NVIDIA's CUDA runtime, which modules contain (libcudart_static): the text that
+    came with ``toolkit``, or where it can be read if none did.
+    """
+    for path in _license_paths(_root(toolkit.nvcc)):
+        try:
+            return _LICENSE_HEAD + path.read_text("utf-8", "replace")
+        except OSError:
+            continue
+    return f"{_LICENSE_HEAD}{_LICENSE_ELSEWHERE}\n"
+
+
+def _root(nvcc: Path) -> Path:
+    """The folder of the toolkit that ``nvcc``, which may be a script around another, belongs to."""
+    with tempfile.TemporaryDirectory(prefix="ingot-nvcc-") as folder:
+        try:
+            done = process.run(
+                [nvcc, "--dryrun", "-x", "cu", os.devnull],
+                log=Path(folder) / "log",
+                check=False,
+                timeout=_PROBE_SECONDS,
+            )
+        except ToolchainError:
+            return nvcc.resolve().parents[1]
+    said = _TOP.search("\n".join(done.lines))
+    return Path(os.path.normpath(said[1])) if said else nvcc.resolve().parents[1]
+
+
+def _license_paths(root: Path) -> Iterator[Path]:
+    yield root / "EULA.txt"
+    # Wheels, unpacked side by side or with their metadata in a folder of its own.
+    for place in (root / "dist-info", *root.parents[:2]):
+        yield from sorted(place.glob("nvidia_cuda_runtime*.dist-info/**/License.txt"))
+    yield Path("/usr/share/doc/nvidia-cuda-toolkit/copyright")
 
 
 def toolkit_folder(pins: ToolchainPins) -> Path:

@@ -171,7 +171,7 @@ def load_toolchain(path: Path, host: str | None = None) -> ToolchainPins:
     host = host or host_name()
     document = read_pins(path)
     packages = {}
-    for name, tool in _tables(document.get("tool"), f"{path.name}: [tool]").items():
+    for name, tool in tables(document.get("tool"), f"{path.name}: [tool]").items():
         chosen = tool.get(host)
         if not isinstance(chosen, Mapping):
             raise ToolchainError(
@@ -182,7 +182,7 @@ def load_toolchain(path: Path, host: str | None = None) -> ToolchainPins:
         entry = {**chosen, "package": name, "version": tool.get("version")}
         packages[name] = parse_package(entry, f"{path.name}: [tool.{name}.{host}]")
     targets = {}
-    for name, table in _tables(document.get("target"), f"{path.name}: [target]").items():
+    for name, table in tables(document.get("target"), f"{path.name}: [target]").items():
         zig, cmake = table.get("zig"), table.get("cmake")
         if not isinstance(zig, str) or not isinstance(cmake, str):
             raise IntegrityError(
@@ -199,7 +199,7 @@ def _cuda(table: object, host: str, where: str) -> tuple[tuple[Package, ...], st
     if not isinstance(table, Mapping) or not isinstance(version, str):
         raise IntegrityError(f"{where}: [cuda] needs a 'version'", code="bad-pin")
     packages = []
-    for name, pin in _tables(table.get("package"), f"{where}: [cuda.package]").items():
+    for name, pin in tables(table.get("package"), f"{where}: [cuda.package]").items():
         chosen = pin.get(host)
         if isinstance(chosen, Mapping):
             entry = {**chosen, "package": name, "version": pin.get("version")}
@@ -207,7 +207,8 @@ def _cuda(table: object, host: str, where: str) -> tuple[tuple[Package, ...], st
     return tuple(packages), version
 
 
-def _tables(value: object, where: str) -> dict[str, Mapping[str, object]]:
+def tables(value: object, where: str) -> dict[str, Mapping[str, object]]:
+    """``value`` as a table of tables by name. Raises IntegrityError ``bad-pin``."""
     if not isinstance(value, Mapping) or not value:
         raise IntegrityError(f"{where} is missing", code="bad-pin")
     for name, table in value.items():
@@ -256,24 +257,28 @@ def _fetch(package: Package, folder: Path, step: Step) -> None:
         argv += ["--no-binary", ":all:", "--no-build-isolation"]
     argv += ["--dest", str(folder), "--requirement", str(requirements)]
     log = cache_dir() / "logs" / f"fetch-{package.name}.log"
-    with _watch(folder, package, step):
+    with watch(folder, package, step):
         done = process.run(argv, log=log, env=env, check=False, what="pip download")
     if done.status:
         raise _pip_failure(package, done)
-    _check_file(folder / package.filename, package)
+    check_file(folder / package.filename, package, "pip")
     remove_tree(work)
 
 
 def _write_stand_in(folder: Path, backend: str) -> None:
     module = folder.joinpath(*backend.split("."))
     module.mkdir(parents=True)
+    for package in module.parents[: backend.count(".")]:
+        # Without it, a backend of this name that is installed would be found and run instead.
+        (package / "__init__.py").touch()
     (module / "__init__.py").write_text(_STAND_IN_BACKEND)
 
 
-def _check_file(path: Path, package: Package) -> None:
+def check_file(path: Path, package: Package, client: str) -> None:
+    """Is what ``client`` fetched what was pinned? Raises IntegrityError if not."""
     if not path.is_file():
         raise IntegrityError(
-            f"pip fetched {package.label}, but not the file {package.filename}",
+            f"{client} fetched {package.label}, but not the file {package.filename}",
             hint="the index offers another file with the same hash under another name",
             code="wrong-file",
         )
@@ -315,7 +320,7 @@ def _pip_failure(package: Package, done: process.Completed) -> NetworkError | In
 
 
 @contextmanager
-def _watch(folder: Path, package: Package, step: Step) -> Iterator[None]:
+def watch(folder: Path, package: Package, step: Step) -> Iterator[None]:
     """Report how much of the file has arrived: pip itself is silent without a terminal."""
     ended = threading.Event()
 

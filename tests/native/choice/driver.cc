@@ -24,9 +24,15 @@ static gpu::Probe probe_of(const json & from) {
     return probe;
 }
 
+static gpu::Kind kind_of(const std::string & name) {
+    static const std::map<std::string, gpu::Kind> kinds = {
+        {"cuda", gpu::Kind::cuda}, {"hip", gpu::Kind::hip}, {"metal", gpu::Kind::metal}, {"vulkan", gpu::Kind::vulkan}};
+    return kinds.at(name);
+}
+
 static gpu::Offer offer_of(const json & from) {
     gpu::Offer offer;
-    offer.kind   = from.at("kind") == "vulkan" ? gpu::Kind::vulkan : gpu::Kind::cuda;
+    offer.kind   = kind_of(from.at("kind"));
     offer.source = from.value("compiled", false) ? gpu::Offer::Source::compiled_here : gpu::Offer::Source::bundled;
     offer.cubins = from.value("cubins", std::vector<int>{});
     offer.ptx    = from.value("ptx", 0);
@@ -40,8 +46,9 @@ static json answer(const json & question) {
         return {{"worse", is_worse(speed("made"), speed("used"))}};
     }
     gpu::Machine machine;
-    machine.nvidia   = probe_of(question.value("nvidia", json::object()));
-    machine.vulkan   = probe_of(question.value("vulkan", json::object()));
+    for (const char * name : {"cuda", "hip", "metal", "vulkan"}) {
+        if (question.contains(name)) machine.probes[kind_of(name)] = probe_of(question[name]);
+    }
     machine.software = question.value("software", false);
     std::vector<gpu::Offer> offers;
     for (const auto & offer : question.at("offers")) offers.push_back(offer_of(offer));

@@ -45,7 +45,7 @@ def ask(engine_source: Path) -> Ask:
 
 
 @pytest.mark.parametrize(
-    ("nvidia", "vulkan", "offers", "order"),
+    ("cuda", "vulkan", "offers", "order"),
     [
         (HOPPER, {}, [CUBIN, COMPILED], [1, 0]),
         (HOPPER, {}, [PTX, CUBIN], [1, 0]),
@@ -64,15 +64,23 @@ def ask(engine_source: Path) -> Ask:
 )
 def test_the_order(
     ask: Ask,
-    nvidia: dict[str, Any],
+    cuda: dict[str, Any],
     vulkan: dict[str, Any],
     offers: list[dict[str, Any]],
     order: list[int],
 ) -> None:
-    answer = ask({"nvidia": nvidia, "vulkan": vulkan, "offers": offers})
+    answer = ask({"cuda": cuda, "vulkan": vulkan, "offers": offers})
     assert answer["order"] == order
     assert len(answer["reasons"]) >= len(offers)
     assert (answer["reasons"][-1] == "the CPU computes") == (not order)
+
+
+def test_modules_that_were_compiled_here_for_other_makers_come_first(ask: Ask) -> None:
+    compiled = {"kind": "hip", "compiled": True}
+    question = {"cuda": NONE, "hip": RADEON, "vulkan": RADEON, "offers": [VULKAN, compiled]}
+    assert ask(question)["order"] == [1, 0]
+    both = {**question, "cuda": HOPPER, "offers": [compiled, COMPILED]}
+    assert ask({**both, "offers": [COMPILED, compiled]})["order"] == [0, 1], "NVIDIA first"
 
 
 def test_a_software_device_is_used_only_when_asked_for(ask: Ask) -> None:
@@ -84,7 +92,7 @@ def test_a_software_device_is_used_only_when_asked_for(ask: Ask) -> None:
 
 
 def test_every_offer_gets_its_reason(ask: Ask) -> None:
-    answer = ask({"nvidia": ADA, "vulkan": {"why": "no Vulkan"}, "offers": [COMPILED, PTX, VULKAN]})
+    answer = ask({"cuda": ADA, "vulkan": {"why": "no Vulkan"}, "offers": [COMPILED, PTX, VULKAN]})
     assert answer["reasons"] == [
         "the CUDA module compiled here: made with CUDA 13, and the driver speaks 12",
         "the bundled CUDA module: has a cubin for compute capability 80",

@@ -58,6 +58,13 @@ static void store(const ModuleCache & cache, const Words & words) {
     say(kept ? "kept" : "lost", "");
 }
 
+static void replace(const ModuleCache & cache, const Words & words) {
+    std::string why;
+    const bool kept = cache.store(words.at(0), sealed(words.at(1)), "", why, ModuleCache::Sound::replace);
+    note(why);
+    say(kept ? "kept" : "lost", "");
+}
+
 // What an executable does at its first start: KEY, the file that "the compiler" makes, a file
 // that gets a line per compilation.
 static void build(const ModuleCache & cache, const Words & words) {
@@ -181,12 +188,6 @@ static void about(const ModuleCache & cache, const Words & words) {
     say("about", text.value_or(""));
 }
 
-static void discard(const ModuleCache & cache, const Words & words) {
-    std::string why;
-    say(cache.discard(words.at(0), why) ? "discarded" : "busy", "");
-    note(why);
-}
-
 static void forget(const ModuleCache & cache, const Words & words) { cache.forget_failure(words.at(0)); }
 
 static void show(const ModuleCache & cache, const Words &) { say(cache.keeps() ? "keeps" : "forgets", cache.folder()); }
@@ -195,7 +196,7 @@ int main(int argc, char ** argv) {
     static const std::map<std::string, void (*)(const ModuleCache &, const Words &)> VERBS = {
         {"lookup", lookup}, {"store", store},     {"build", build},     {"hold", hold},       {"wait", wait_for_lock},
         {"keep", keep},     {"load", load},       {"fail", fail},       {"failure", failure}, {"list", list},
-        {"object", object}, {"scratch", scratch}, {"about", about},     {"discard", discard}, {"forget", forget},
+        {"object", object}, {"scratch", scratch}, {"about", about},     {"replace", replace}, {"forget", forget},
         {"show", show},     {"store-object", store_object}};
     Words words(argv + 1, argv + argc);
     std::optional<std::string> dir;

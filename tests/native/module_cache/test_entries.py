@@ -61,8 +61,20 @@ def test_a_module_that_works_is_not_replaced_and_a_damaged_one_is(
     entry(driver).write_bytes(b"damaged")
     driver("store", KEY, worse)
     assert driver("lookup", KEY).get("found") == sha256(worse)
-    assert driver("discard", KEY).get("discarded") == ""
-    assert driver("lookup", KEY).lines == (("nothing", ""),)
+
+
+def test_on_demand_a_module_that_works_is_replaced_or_stays_whole(
+    driver: Driver, module: Path
+) -> None:
+    better = module.with_name("better.so")
+    better.write_bytes(b"better")
+    driver("store", KEY, module)
+    failing = replace(driver, under=strace("trace=/rename", "inject=/rename:error=ENOSPC"))
+    assert failing("replace", KEY, better).get("lost") == ""
+    assert driver("lookup", KEY).get("found") == sha256(module)
+    assert temporaries(driver) == []
+    assert driver("replace", KEY, better).lines == (("kept", ""),)
+    assert driver("lookup", KEY).get("found") == sha256(better)
 
 
 def test_failures_are_remembered_with_their_log_until_a_module_is_there(

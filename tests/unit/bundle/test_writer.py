@@ -35,8 +35,7 @@ NAMES = [
     "licenses/model.txt",
     "ui/_app/page.js",
     "ui/index.html",
-    "sources/cuda/ggml/src/ggml-cuda/x.cu",
-    "sources/cuda/ingot/y.cu",
+    "sources/gpu.tar",
 ]
 
 

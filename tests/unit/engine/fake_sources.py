@@ -54,8 +54,9 @@ def make_sources(folder: Path, index: Index) -> Sources:
         (folder / name).mkdir(parents=True)
         (folder / name / "x.cc").write_text("1")
     (folder / "LICENSE").write_text("terms\n")
+    (folder / "native" / "gpu").mkdir()
+    (folder / "native" / "gpu" / "entry.cc").write_text('#include "ggml-impl.h"\n')
     (folder / "native" / "cuda").mkdir()
-    (folder / "native" / "cuda" / "entry.cu").write_text('#include "ggml-impl.h"\n')
     (folder / "native" / "cuda" / "NOTES.md").write_text("notes\n")
     engine = index.sdist("engine-carrier", "1.0", _engine_files())
     tools = {

@@ -36,7 +36,7 @@ def image(tmp_path: Path) -> Path:
         "modules/a.so",
         "ui/index.html",
         "licenses/x.txt",
-        "sources/cuda/x.cu",
+        "sources/gpu.tar",
         "deflated/ui/index.html",
     ):
         path = root / name
@@ -58,7 +58,7 @@ def test_an_image_loads_as_it_was_written(image: Path) -> None:
         ("index.html", image / "ui/index.html"),
     )
     assert loaded.licenses == (("x.txt", image / "licenses/x.txt"),)
-    assert loaded.sources == (("cuda/x.cu", image / "sources/cuda/x.cu"),)
+    assert loaded.sources == (("gpu.tar", image / "sources/gpu.tar"),)
     assert loaded.deflated == {"ui/index.html": image / "deflated/ui/index.html"}
     assert loaded.identity == IDENTITY
 

@@ -3,22 +3,25 @@ from __future__ import annotations
 import pytest
 
 from ingot.errors import UsageError
-from ingot.recipe.gpu import CudaWish, describe, parse_gpu
+from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("texts", "expected"),
     [
-        ("none", None),
-        ("cuda", CudaWish((), True)),
-        ("cuda:90", CudaWish(("90",), False)),
-        ("cuda:90,80", CudaWish(("80", "90"), False)),
-        ("cuda:120,80,ptx", CudaWish(("80", "120"), True)),
-        ("cuda:ptx,90", CudaWish(("90",), True)),
+        (["none"], Wishes()),
+        (["cuda"], Wishes(CudaWish((), True))),
+        (["cuda:90"], Wishes(CudaWish(("90",), False))),
+        (["cuda:90,80"], Wishes(CudaWish(("80", "90"), False))),
+        (["cuda:120,80,ptx"], Wishes(CudaWish(("80", "120"), True))),
+        (["cuda:ptx,90"], Wishes(CudaWish(("90",), True))),
+        (["vulkan"], Wishes(None, True)),
+        (["cuda", "vulkan"], Wishes(CudaWish(), True)),
+        (["vulkan+cuda:90"], Wishes(CudaWish(("90",), False), True)),
     ],
 )
-def test_what_can_be_asked_for(text: str, expected: CudaWish | None) -> None:
-    assert parse_gpu(text) == expected
+def test_what_can_be_asked_for(texts: list[str], expected: Wishes) -> None:
+    assert parse_gpu(texts) == expected
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,12 @@ def test_what_can_be_asked_for(text: str, expected: CudaWish | None) -> None:
         "",
         "cuda:",
         "Cuda",
-        "vulkan",
+        "rocm",
+        "vulkan:1.2",
+        "vulkan+",
+        "vulkan+vulkan",
+        "none+vulkan",
+        "cuda+cuda:90",
         "none:90",
         "cuda:ptx",
         "cuda:90,",
@@ -47,9 +55,15 @@ def test_what_can_be_asked_for(text: str, expected: CudaWish | None) -> None:
 )
 def test_what_cannot(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_gpu(text)
+        parse_gpu([text])
     assert caught.value.code == "bad-gpu"
     assert "--gpu cuda:80,90" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("texts", [["none", "cuda"], ["vulkan", "none"], ["cuda", "cuda:90"]])
+def test_what_cannot_be_combined(texts: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse_gpu(texts)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +75,3 @@ def test_the_default_architectures_are_what_the_toolkit_knows(toolkit: str, high
     assert wish.archs[-1] == highest
     assert wish.ptx
     assert CudaWish(("80",), False).resolved(toolkit) == CudaWish(("80",), False)
-
-
-def test_in_words() -> None:
-    assert describe(("80", "90a"), ptx=True) == "sm_80, sm_90a, PTX"
-    assert describe(("80",), ptx=False) == "sm_80"

@@ -33,7 +33,7 @@ DOCUMENT = {
     "cpu_seconds": 1.5,
     "wall_seconds": 1,
     "units": 2,
-    "nvcc": "13.0.88",
+    "toolkit": "13.0.88",
     "host_compiler": "g++ 12.2.0",
 }
 PROGRAM = """#!/bin/sh
@@ -89,14 +89,14 @@ def test_the_program_is_called_as_agreed(
     words = calls.read_text().splitlines()
     jobs = words[words.index("--jobs") + 1]
     assert words[:-2] == [
-        "recompile", "--sources", str(runtime.root / "sources/cuda"),
+        "recompile", "--sources", str(runtime.root / "sources/gpu.tar"),
         "--arch", "80", "--arch", "90", "--ptx", "-m", str(model),
         "--nvcc", "/cuda/bin/nvcc", "--host-compiler", str(compiler.host.path),
         "--jobs", jobs, "--object-cache", str(cache / "gpu-objects"), "--json",
     ]  # fmt: skip
     assert words[-2] == "--output"
     assert module.path.read_bytes() == b"\x7fELF cuda"
-    assert module.facts.archs == ("80", "90")
+    assert module.facts.covers == "sm_80, sm_90, PTX"
     assert module.facts.sources == sources_digest(runtime)
 
 
@@ -162,7 +162,7 @@ def test_a_failure_is_a_toolchain_error_and_leaves_nothing(
 
 def make(runtime: RuntimeImage, compiler: Compiler, model: Path, output: Path) -> BuildResult:
     module = ensure(runtime, compiler, model)
-    return build(Recipe(model, output), runtime, QUIET, cuda=module)
+    return build(Recipe(model, output), runtime, QUIET, modules=[module])
 
 
 def test_the_executable_carries_the_module_and_its_facts(
@@ -191,7 +191,7 @@ def test_a_cached_module_that_was_altered_is_not_put_into_an_executable(
     module = ensure(runtime, compiler, model)
     module.path.write_bytes(b"\x7fELF bad!")
     with pytest.raises(IntegrityError):
-        build(Recipe(model, tmp_path / "hello"), runtime, QUIET, cuda=module)
+        build(Recipe(model, tmp_path / "hello"), runtime, QUIET, modules=[module])
     assert not (tmp_path / "hello").exists()
 
 
@@ -203,7 +203,7 @@ def test_a_repack_keeps_the_module_while_its_sources_are_the_same(
     assert "left out" not in " ".join(again.notes)
     assert again.path.read_bytes() == made.path.read_bytes()
     newer = runtime_that(tmp_path / "newer", calls)
-    (newer.root / "sources/cuda/ingot/y.cu").write_bytes(b"// z\n")
+    (newer.root / "sources/gpu.tar").write_bytes(b"z.cu\0// kernel\n")
     other = repack(made.path, newer, tmp_path / "other", QUIET)
     name = "modules/linux-x86_64/ggml-cuda.so"
     assert other.notes[-1] == f"{name} is left out: it was compiled for another engine"

@@ -1,4 +1,4 @@
-#include "cuda_module.h"
+#include "gpu_module.h"
 
 #include <algorithm>
 #include <chrono>
@@ -14,7 +14,6 @@
 namespace ingot::gpu {
 
 namespace fs = std::filesystem;
-using Strings = std::vector<std::string>;
 
 // Raised when what a module exports, or how it is loaded, changes.
 static constexpr int MODULE_ABI = 1;
@@ -30,7 +29,7 @@ static void write_file(const fs::path & path, const std::string & text) {
     std::ofstream stream(path, std::ios::binary);
     stream << text;
     stream.close();
-    if (!stream) throw Failure(EXIT_INPUT, path.string() + ": cannot be written: is the disk full?", "choose another place with --cache-dir");
+    if (!stream) throw Failure(EXIT_TOOLCHAIN, path.string() + ": cannot be written: is the disk full?", "choose another place with --cache-dir");
 }
 
 // Of every file below `folder`, names and contents.
@@ -46,47 +45,6 @@ static std::string folder_digest(const std::string & folder) {
     return digest(all);
 }
 
-static bool at_least(const std::string & version, int major, int minor) {
-    int a = 0, b = 0;
-    std::sscanf(version.c_str(), "%d.%d", &a, &b);
-    return a > major || (a == major && b >= minor);
-}
-
-// Blackwell's FP4 instructions are in the architecture's own variant only, as upstream builds it.
-static std::string architecture(int capability) {
-    return std::to_string(capability) + (capability >= 120 && capability < 130 ? "a" : "");
-}
-
-int ptx_capability(const std::vector<int> & capabilities) {
-    int found = capabilities.front();
-    for (int capability : capabilities) {
-        if (capability < 100) found = capability;
-    }
-    return found;
-}
-
-static Strings target_flags(const ModuleRequest & request) {
-    Strings flags;
-    for (int capability : request.capabilities) {
-        const std::string name = architecture(capability);
-        flags.insert(flags.end(), {"-gencode", "arch=compute_" + name + ",code=sm_" + name});
-    }
-    if (request.ptx) {
-        const std::string name = std::to_string(ptx_capability(request.capabilities));
-        flags.insert(flags.end(), {"-gencode", "arch=compute_" + name + ",code=compute_" + name});
-    }
-    return flags;
-}
-
-static Strings compile_flags(const ModuleRequest & request, const UnitPlan & plan) {
-    Strings flags = {"-std=c++17", "-O3", "-use_fast_math", "-extended-lambda", "-Xcompiler", "-fPIC,-fvisibility=hidden", "-w",
-                     "-DNDEBUG", "-DGGML_CUDA_USE_GRAPHS", "-DGGML_SHARED", "-DGGML_BACKEND_SHARED"};
-    if (at_least(request.toolkit.version, 12, 8)) flags.push_back("-compress-mode=size");
-    for (const auto & flag : target_flags(request)) flags.push_back(flag);
-    for (const auto & define : plan.defines) flags.push_back("-D" + define);
-    return flags;
-}
-
 static std::string join(const Strings & words) {
     std::string text;
     for (const auto & word : words) text += word + "\n";
@@ -94,29 +52,35 @@ static std::string join(const Strings & words) {
 }
 
 static std::string toolchain_identity(const ModuleRequest & request) {
-    return request.toolkit.version + "\n" + request.toolkit.host_version + "\n" + std::to_string(MODULE_ABI) + "\n" +
+    return std::string(request.backend->name) + "\n" + request.toolkit.version + "\n" + request.toolkit.host_version + "\n" + std::to_string(MODULE_ABI) + "\n" +
            std::to_string(GGML_BACKEND_API_VERSION) + "\n";
 }
 
-// What every unit's object depends on besides its own text.
+// What every unit's object depends on besides its own text and flags.
 struct Common {
     UnitPlan    plan;
-    Strings     flags;
     std::string identity;
 
-    explicit Common(const ModuleRequest & request)
-        : plan(plan_units(request.set, request.capabilities.front())),
-          flags(compile_flags(request, plan)),
-          identity(digest(folder_digest(request.sources) + toolchain_identity(request) + join(flags))) {}
+    explicit Common(const ModuleRequest & request) : plan(request.backend->plan(request)) {
+        std::string text = folder_digest(request.sources) + toolchain_identity(request) + join(plan.defines);
+        for (const auto & file : plan.files) text += file.name + "\n" + file.text;
+        identity = digest(text);
+    }
 };
 
-static std::string key_of(const Common & common) {
+static Strings unit_flags(const ModuleRequest & request, const UnitPlan & plan, const Unit & unit) {
+    Strings flags = request.backend->flags(request, unit.ending);
+    for (const auto & define : plan.defines) flags.push_back("-D" + define);
+    return flags;
+}
+
+static std::string key_of(const ModuleRequest & request, const Common & common) {
     std::string text = common.identity + common.plan.header;
-    for (const auto & unit : common.plan.units) text += unit.name + "\n" + unit.source;
+    for (const auto & unit : common.plan.units) text += unit.name + "\n" + unit.source + join(unit_flags(request, common.plan, unit));
     return digest(text);
 }
 
-std::string module_key(const ModuleRequest & request) { return key_of(Common(request)); }
+std::string module_key(const ModuleRequest & request) { return key_of(request, Common(request)); }
 
 // The first line that names an error, for the one line that the user sees.
 static std::string first_error(const fs::path & log) {
@@ -140,18 +104,20 @@ class Build {
   public:
     Build(const ModuleRequest & request, const Progress & progress)
         : request_(request), progress_(progress), common_(request), units_(fs::path(request.scratch) / "units") {
-        fs::create_directories(units_);
+        std::error_code ignored;  // told when the first file in it cannot be written
+        fs::create_directories(units_, ignored);
         write_file(units_ / "ingot_kernels.h", common_.plan.header);
-        for (const auto & unit : common_.plan.units) write_file(units_ / (base(unit) + ".cu"), unit.source);
+        for (const auto & unit : common_.plan.units) write_file(units_ / file_of(unit), unit.source);
+        for (const auto & file : common_.plan.files) write_file(units_ / file.name, file.text);
     }
 
     Module make() {
         const auto start = std::chrono::steady_clock::now();
-        module_.key      = key_of(common_);
+        module_.key      = key_of(request_, common_);
         module_.units    = common_.plan.units.size();
         module_.left_out = common_.plan.left_out;
         compile();
-        write_stubs();
+        if (request_.backend->stubs) write_stubs();
         link();
         module_.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         return module_;
@@ -160,23 +126,27 @@ class Build {
   private:
     // Not the plain name: the unit would include itself instead of upstream's file.
     static std::string base(const Unit & unit) { return "unit-" + unit.name; }
+    static std::string file_of(const Unit & unit) { return base(unit) + "." + unit.ending; }
     fs::path object(const Unit & unit) const { return units_ / (base(unit) + ".o"); }
 
     std::string object_key(const Unit & unit) const {
         const std::string header = unit.name == "entry" ? common_.plan.header : "";
-        return digest(common_.identity + unit.name + "\n" + unit.source + header);
+        return digest(common_.identity + join(unit_flags(request_, common_.plan, unit)) + unit.name + "\n" + unit.source + header);
     }
 
     Command compilation(const Unit & unit) const {
-        Strings arguments = {request_.toolkit.nvcc};
-        arguments.insert(arguments.end(), common_.flags.begin(), common_.flags.end());
-        const std::string & from = request_.sources;
-        for (const std::string & folder : {from + "/ingot/include", from + "/ingot", from + "/ggml/src/ggml-cuda", from + "/ggml/src",
-                                           from + "/ggml/include", units_.string()}) {
-            arguments.push_back("-I" + folder);
-        }
-        arguments.insert(arguments.end(), {"-ccbin", request_.toolkit.host_compiler, "-c", base(unit) + ".cu", "-o", base(unit) + ".o"});
-        return {arguments, units_.string(), log(unit.name).string()};
+        Strings arguments = request_.backend->driver(request_.toolkit);
+        append(arguments, unit_flags(request_, common_.plan, unit));
+        for (const auto & folder : request_.backend->include_folders) arguments.push_back("-I" + request_.sources + "/" + folder);
+        append(arguments, {"-I" + units_.string(), "-c", file_of(unit), "-o", base(unit) + ".o"});
+        return command(arguments, unit.name);
+    }
+
+    static void append(Strings & list, const Strings & more) { list.insert(list.end(), more.begin(), more.end()); }
+
+    // Temporary files of compilers go where everything else does, and go with it.
+    Command command(const Strings & arguments, const std::string & name) const {
+        return {arguments, units_.string(), log(name).string(), request_.scratch};
     }
 
     fs::path log(const std::string & name) const { return units_ / (name + ".log"); }
@@ -208,7 +178,7 @@ class Build {
             progress_(++done, module_.units, unit.name);
             return true;
         });
-        if (failed) fail("nvcc, compiling " + failed->name + ",", how, log(failed->name));
+        if (failed) fail(request_.backend->compiler + (", compiling " + failed->name) + ",", how, log(failed->name));
     }
 
     // Which symbols of the backend a unit needs and which it has, by nm.
@@ -218,7 +188,7 @@ class Build {
 
     Symbols symbols(const Unit & unit) const {
         Symbols found;
-        std::istringstream lines(output_of({"nm", "-P", object(unit).string()}));
+        std::istringstream lines(output_of({request_.toolkit.nm, "-P", object(unit).string()}));
         std::string name, kind, rest;
         while (lines >> name >> kind && std::getline(lines, rest)) {
             const bool ours = name.find("ggml_cuda_") != std::string::npos || name.find("ggml_backend_cuda_context") != std::string::npos ||
@@ -238,18 +208,20 @@ class Build {
             defined.insert(found.defined.begin(), found.defined.end());
             needed[unit.name] = found.needed;
         }
-        if (defined.empty()) throw Failure(EXIT_TOOLCHAIN, "nm, which comes with the host compiler, is missing", "install binutils");
+        if (defined.empty()) throw Failure(EXIT_TOOLCHAIN, request_.toolkit.nm + ", which lists the names in an object, is missing or finds none", "install binutils");
         for (const auto & [unit, names] : needed) {
             for (const auto & name : names) {
                 if (!defined.count(name)) missing.insert(name), module_.stubs[unit].insert(name);
             }
         }
         write_file(units_ / "stubs.cc", stub_source(missing));
-        const Ended how = run({{request_.toolkit.host_compiler, "-O2", "-fPIC", "-c", "stubs.cc", "-o", "stubs.o"}, units_.string(), log("stubs").string()});
+        Strings arguments = request_.backend->host_driver(request_.toolkit);
+        append(arguments, {"-O2", "-fPIC", "-c", "stubs.cc", "-o", "stubs.o"});
+        const Ended how = run(command(arguments, "stubs"));
         if (how.status != 0) fail("the host compiler, compiling stubs,", how, log("stubs"));
     }
 
-    // A question whether kernels can be used is answered with no; a call that entry.cu should have
+    // A question whether kernels can be used is answered with no; a call that entry.cc should have
     // made impossible ends the program with the name of what is missing.
     static std::string stub_source(const std::set<std::string> & names) {
         std::string text = "extern \"C\" void ggml_abort(const char *, int, const char *, ...);\n";
@@ -266,15 +238,16 @@ class Build {
     }
 
     void link() {
-        module_.path = (fs::path(request_.scratch) / "ggml-cuda.so").string();
-        write_file(units_ / "exports.map", "{ global: ggml_backend_init; ingot_module_kernels; local: *; };\n");
-        Strings arguments = {request_.toolkit.nvcc, "-shared", "-cudart", "static", "-ccbin", request_.toolkit.host_compiler, "-Xcompiler",
-                             "-static-libstdc++,-static-libgcc", "-Xlinker", "-Bsymbolic,--version-script=exports.map,-z,nodelete,-z,relro,-s"};
-        for (const auto & flag : target_flags(request_)) arguments.push_back(flag);
-        arguments.insert(arguments.end(), {"-o", module_.path});
+        const Backend & backend = *request_.backend;
+        module_.path = (fs::path(request_.scratch) / backend.module).string();
+        write_file(units_ / "exports", backend.exports);
+        Strings arguments = backend.driver(request_.toolkit);
+        append(arguments, backend.link_flags(request_));
+        append(arguments, {"-o", module_.path});
         for (const auto & unit : common_.plan.units) arguments.push_back(base(unit) + ".o");
-        arguments.push_back("stubs.o");
-        const Ended how = run({arguments, units_.string(), log("link").string()});
+        if (backend.stubs) arguments.push_back("stubs.o");
+        append(arguments, backend.libraries(request_.toolkit));
+        const Ended how = run(command(arguments, "link"));
         module_.cpu_seconds += how.cpu_seconds;
         if (how.status != 0) fail("linking the module", how, log("link"));
     }

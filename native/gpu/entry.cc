@@ -1,4 +1,4 @@
-// What a module shows to the program: ggml_backend_init. It is upstream's CUDA backend, whose
+// What a module shows to the program: ggml_backend_init. It is upstream's backend, whose
 // supports_op also asks whether the kernels are in this module, so that the scheduler sends
 // everything else to another backend and no left-out kernel can be reached.
 #include <algorithm>
@@ -6,14 +6,19 @@
 #include <iterator>
 
 #include "ggml-backend-impl.h"
-#include "ggml-cuda.h"
 #include "ggml-impl.h"
-#include "ingot_kernels.h"  // made by cuda_units.cc for this module
+#include "ingot_kernels.h"  // made by runtime/gpu/units.cc for this module
 
 namespace {
 
 using Supports = bool (*)(ggml_backend_dev_t, const ggml_tensor *);
 Supports upstream_supports = nullptr;
+
+#ifdef INGOT_WHOLE  // nothing is left out
+
+bool is_compiled(const ggml_tensor *) { return true; }
+
+#else
 
 template <typename T, size_t n> bool among(const T (&list)[n], const T & value) {
     return std::find(std::begin(list), std::end(list), value) != std::end(list);
@@ -57,6 +62,8 @@ bool is_compiled(const ggml_tensor * op) {
     return op->op != GGML_OP_FLASH_ATTN_EXT || attention_compiled(op);
 }
 
+#endif
+
 bool supports(ggml_backend_dev_t device, const ggml_tensor * op) { return is_compiled(op) && upstream_supports(device, op); }
 
 }  // namespace
@@ -64,7 +71,7 @@ bool supports(ggml_backend_dev_t device, const ggml_tensor * op) { return is_com
 extern "C" {
 
 __attribute__((visibility("default"))) ggml_backend_reg_t ggml_backend_init(void) {
-    ggml_backend_reg_t reg = ggml_backend_cuda_reg();
+    ggml_backend_reg_t reg = INGOT_REGISTRY();
     for (size_t i = 0; i < ggml_backend_reg_dev_count(reg); ++i) {
         ggml_backend_dev_t device = ggml_backend_reg_dev_get(reg, i);
         if (device->iface.supports_op == supports) continue;

@@ -1,4 +1,4 @@
-// Makes a CUDA module for a kernel set: plans its units, compiles them in parallel with objects
+// Makes a GPU module for a kernel set: plans its units, compiles them in parallel with objects
 // cached by content, writes stubs for what was left out, links.
 #pragma once
 
@@ -8,23 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "cuda_units.h"
-#include "toolkit.h"
+#include "backend.h"
 
 namespace ingot::gpu {
-
-struct ModuleRequest {
-    KernelSet        set;
-    std::vector<int> capabilities;  // compute capabilities times ten, ascending; a cubin for each
-    bool             ptx = false;   // and PTX, for newer GPUs
-    std::string      sources;       // folder with ggml/include, ggml/src, ingot (docs/reference/format.md)
-    std::string      scratch;       // private folder to work in
-    unsigned         jobs = 1;
-    Toolkit          toolkit;
-    // Objects by key: puts a kept one at a path and says whether it had it; keeps the one at a path.
-    std::function<bool(const std::string & key, const std::string & path)> take_object;
-    std::function<void(const std::string & key, const std::string & path)> keep_object;
-};
 
 struct Module {
     std::string path;  // in the scratch folder
