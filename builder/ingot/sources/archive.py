@@ -177,6 +177,8 @@ class _Extraction:
                         source = archive.extractfile(info)
                         assert source is not None  # it is a regular file
                         self._copy(source, info.name, info.size, report)
+            while bounded.read(_COPY):  # Checksums of compressed streams come at their end.
+                pass
         if not self._sha256:
             self._no_member(seen)
         missing = [name for name in self._split if name not in self._sha256]

@@ -193,6 +193,9 @@ def _refused(reference: HubReference, refusal: Refused, web: Web) -> IngotError:
         hint = "check the spelling, and whether the token (HF_TOKEN) is valid and may read it"
     else:
         hint = "check the spelling, and whether the token (HF_TOKEN) may read it"
+    also = ", and no such file here" if reference.bare else ""
     return InputError(
-        f"{repo}: there is no such repository at {endpoint}", hint=hint, code="no-such-repository"
+        f"{repo}: there is no such repository at {endpoint}{also}",
+        hint=hint,
+        code="no-such-repository",
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -69,12 +69,14 @@ class HubReference:
     """Files of a Hub repository at ``revision`` (branch, tag, pull request or commit).
 
     ``file`` is a path inside it; ``quant`` a part of a file's name. At most one of them is set.
+    ``bare`` says that the text might have meant a file here, which does not exist.
     """
 
     repo: str
     revision: str = DEFAULT_REVISION
     quant: str | None = None
     file: str | None = None
+    bare: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         revision = f"@{self.revision}" if self.revision != DEFAULT_REVISION else ""
@@ -169,7 +171,7 @@ def _looks_like_file(text: str) -> bool:
 
 def _refuse_repository_file(text: str) -> None:
     """``org/repo/file.gguf`` that is no file here is likely meant as a file of a repository."""
-    if text.startswith(("/", ".", "~")) or text.count("/") < 2:
+    if text.startswith(("/", ".", "~")) or not re.fullmatch(r"[^/]+/[^/]+/.+\.gguf", text):
         return
     try:
         meant = parse_hub(text)
@@ -184,7 +186,7 @@ def _refuse_repository_file(text: str) -> None:
 
 def _parse_repository(text: str) -> HubReference:
     try:
-        return parse_hub(text)
+        return replace(parse_hub(text), bare=True)
     except InputError as error:
         raise InputError(
             f"{text}: there is no such file, and it {error.message.partition(': ')[2]}",
