@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingot.errors import InputError, UsageError
+from ingot.errors import UsageError
+from ingot.paths import cache_dir
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 MAX_TOKEN = 4096
@@ -34,8 +35,9 @@ def settings_from(
 ) -> Settings:
     """Read HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE.
 
-    Their meaning is that of huggingface_hub's environment variables. ``offline`` adds to the last.
-    Raises UsageError ``bad-endpoint`` or ``bad-token``, InputError ``no-cache-folder``.
+    Their meaning is that of huggingface_hub's environment variables; without a home folder the
+    Hub's cache is in Ingot's own. ``offline`` adds to the last of them. Raises UsageError
+    ``bad-endpoint`` or ``bad-token``, InputError ``no-cache-folder``.
     """
     env = os.environ if environment is None else environment
     home = _home(env)
@@ -62,12 +64,8 @@ def _home(env: Mapping[str, str]) -> Path:
     if env.get("XDG_CACHE_HOME"):
         return _path(env["XDG_CACHE_HOME"]) / "huggingface"
     user = env.get("HOME") or os.path.expanduser("~")
-    if not os.path.isabs(user):
-        raise InputError(
-            "the Hub cache has no place: HOME is not set and this user has no home folder",
-            hint="set HF_HOME to a folder that you may write to",
-            code="no-cache-folder",
-        )
+    if not os.path.isabs(user):  # HOME is not set and this user has no home folder.
+        return cache_dir() / "huggingface"
     return Path(user) / ".cache" / "huggingface"
 
 

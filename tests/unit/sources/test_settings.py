@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.errors import InputError, UsageError
+from ingot.errors import UsageError
 from ingot.sources.settings import DEFAULT_ENDPOINT, settings_from
 
 
@@ -72,8 +72,8 @@ def test_what_is_no_mirror(text: str) -> None:
     assert caught.value.code == "bad-endpoint"
 
 
-def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_the_cache_is_ingots_own(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.path.expanduser", lambda text: text)
-    with pytest.raises(InputError) as caught:
-        settings_from({})
-    assert caught.value.code == "no-cache-folder"
+    assert settings_from({}).hub_cache == cache / "huggingface" / "hub"
