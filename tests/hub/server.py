@@ -17,7 +17,9 @@ import json
 import random
 import re
 import socket
+import ssl
 import struct
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -74,7 +76,7 @@ class Repo:
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked; ``host`` is ``hub``, ``cdn`` or ``web``."""
+    """What a client asked; ``host`` is ``hub`` or ``cdn``."""
 
     host: str
     method: str
@@ -129,13 +131,14 @@ class Hub:
     """The servers; a context manager. ``faults`` are asked in order about every reply, and the
     first that does not return None decides. ``pages`` are plain files at ``/files/NAME``."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        """``certificate`` is a PEM file with its key; the Hub speaks https then, the CDN not."""
         self.repos: dict[str, Repo] = {}
         self.pages: dict[str, File] = {}
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self._guard = threading.Lock()
-        self._hub = _Server(self, "hub", "127.0.0.1")
+        self._hub = _Server(self, "hub", "127.0.0.1", certificate)
         self._cdn = _Server(self, "cdn", "127.0.0.2")
 
     def __enter__(self) -> Self:
@@ -176,9 +179,9 @@ class Hub:
         return commit
 
     def page(self, name: str, content: bytes | Path) -> str:
-        """Serve ``content`` as a plain file; return its URL."""
+        """Serve ``content`` as a plain file on both hosts; return its URL on the CDN's."""
         self.pages[name] = File(content)
-        return f"{self.url}/files/{quote(name)}"
+        return f"{self.cdn_url}/files/{quote(name)}"
 
     def downloads(self) -> list[Request]:
         """The requests for contents, in order."""
@@ -196,11 +199,11 @@ class Hub:
 
     def _route(self, request: Request) -> Reply:
         path = unquote(urlsplit(request.path).path)
-        if request.host == "cdn":
-            return self._content(request, path.removeprefix("/cdn/"))
         if path.startswith("/files/"):
             page = self.pages.get(path.removeprefix("/files/"))
             return _send(request, page, f'"{page.sha256[:20]}"') if page else Reply(404)
+        if request.host == "cdn":
+            return self._content(request, path.removeprefix("/cdn/"))
         match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path)
         if match:
             return self._listing(request, match[1], match[2])
@@ -286,18 +289,33 @@ def _send(request: Request, file: File, etag: str) -> Reply:
     )
 
 
+class _Threads(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go away are part of the tests; anything else is said."""
+        if not isinstance(sys.exception(), ConnectionError | ssl.SSLError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 class _Server:
-    def __init__(self, hub: Hub, host: str, address: str) -> None:
+    def __init__(self, hub: Hub, host: str, address: str, certificate: Path | None = None) -> None:
         class Handler(_Handler):
             answer = staticmethod(hub.answer)
             role = host
 
-        self._server = ThreadingHTTPServer((address, 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Threads((address, 0), Handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
-        self.url = f"http://{address}:{self._server.server_address[1]}"
+        scheme = "http"
+        if certificate is not None:
+            scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{scheme}://{address}:{self._server.server_address[1]}"
 
     def begin(self) -> None:
         self._thread.start()

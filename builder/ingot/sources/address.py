@@ -53,7 +53,7 @@ def next_address(place: str, location: str | None) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise refuse("redirects to nowhere", "bad-redirect")
+        raise refuse("redirects to no web address", "bad-redirect")
     if here.scheme == "https" and there.scheme == "http" and not is_local(there):
         raise refuse(f"redirects from https to plain http ({there.hostname})", "insecure")
     if is_local(there) and not is_local(here):

@@ -209,7 +209,8 @@ def _parts(names: Sequence[Name], chosen: Name, where: str) -> tuple[str, ...]:
     missing = [path for path in wanted if path not in there]
     if missing:
         raise InputError(
-            f"{where}: {_listed(missing)} of the {chosen.count} parts is not there",
+            f"{where}: of the {chosen.count} parts of {chosen.stem} some are missing: "
+            f"{_listed(missing)}",
             hint="the upload is incomplete: choose another quantisation, or tell the author",
             code="split-missing",
         )

@@ -13,7 +13,6 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from ingot.console import Step, size
 from ingot.errors import InputError, IntegrityError, NetworkError
@@ -108,7 +107,11 @@ class _Transfer:
                 return self._finish()
             if self._fresh:
                 self._partial.discard()
-                self._reject(wrong, "hash-mismatch")
+                raise IntegrityError(
+                    f"{self._job.label}: {wrong}",
+                    hint="do not use this server or mirror before you know why it differs",
+                    code="hash-mismatch",
+                )
             self._partial.restart()  # Perhaps only what an earlier run left is wrong.
             self._fresh, self._most = True, 0
 
@@ -210,7 +213,11 @@ class _Transfer:
         """What is here stays: the answer may be that of a captive portal or a broken mirror."""
         expected = self._job.size
         if found is not None and expected is not None and found != expected:
-            self._reject(f"has {found} bytes, {expected} are expected", "size-mismatch")
+            raise IntegrityError(
+                f"{self._job.label}: the server sends {found} bytes, {expected} are expected",
+                hint="something else may have answered: a network's login page, a stale mirror",
+                code="size-mismatch",
+            )
 
     def _what_is_wrong(self) -> str | None:
         found, expected = self._partial.sha256, self._job.sha256
@@ -221,13 +228,6 @@ class _Transfer:
             if found != self._job.git_id:
                 return f"has git id {found}, {self._job.git_id} is expected"
         return None
-
-    def _reject(self, what: str, code: str) -> NoReturn:
-        raise IntegrityError(
-            f"{self._job.label}: {what}",
-            hint="do not use this server or mirror before you know why it differs",
-            code=code,
-        )
 
     def _finish(self) -> Stored:
         partial = self._partial

@@ -10,6 +10,7 @@ from typing import TypeVar
 from ingot.sources.retry import Cancelled
 
 GRACE_SECONDS = 2.0
+LOOK_SECONDS = 0.2
 T = TypeVar("T")
 
 
@@ -44,7 +45,10 @@ def run_all(tasks: Sequence[Callable[[threading.Event], T]], workers: int) -> li
         for thread in threads:
             thread.start()
         while len(results) < len(tasks):
-            number, result, error = done.get()
+            try:  # Now and then, because a signal may have been given to another thread.
+                number, result, error = done.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                continue
             if error is not None and not isinstance(error, Cancelled):
                 raise error
             results[number] = result  # type: ignore[assignment] # there is no error

@@ -240,7 +240,8 @@ def _pasted(text: str, endpoint: str) -> HubReference | None:
             r"([^/]+/[^/]+)(?:/(?:resolve|blob|raw|tree)/(refs%2F[^/]+|refs/[^/]+/[^/]+|[^/]+)(?:/(.+))?)?",
             path,
         )
-        if match is None or match[1].startswith(("datasets/", "spaces/", "api/")):
+        other = ("datasets/", "spaces/", "api/")
+        if match is None or match[1].startswith(other) or _looks_like_file(match[1]):
             return None
         repo, revision, file = match[1], unquote(match[2] or DEFAULT_REVISION), match[3]
         pages = file is not None and "/tree/" in path

@@ -54,6 +54,7 @@ def parse(text: str, *existing: str, endpoint: str = HUB) -> Reference:
             f"{HUB}/org/repo/resolve/refs%2Fpr%2F1/b.gguf?download=true",
             HubReference("org/repo", "refs/pr/1", None, "b.gguf"),
         ),
+        (f"{HUB}/files/b.gguf", UrlReference(f"{HUB}/files/b.gguf")),
         (f"{HUB}/datasets/org/repo", UrlReference(f"{HUB}/datasets/org/repo")),
     ],
 )
