@@ -160,6 +160,7 @@ def _fetch_from_hub(file: RemoteFile, web: Web, progress: Progress) -> LocalFile
             code="cached-file-damaged",
         )
     _need_network(file, web)
+    cache.prepare(name)
     with (
         progress.step(f"Fetching {file.name.rpartition('/')[2]}") as step,
         locked(cache.lock(name), lambda: _waiting(step)),

@@ -10,13 +10,13 @@ huggingface_hub checks sizes only, so a blob that Ingot did not fetch is hashed 
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.errors import InputError
-from ingot.paths import make_folder
 from ingot.sources.hub import HubFile, Listing, is_commit
 from ingot.sources.reference import safe_path
 
@@ -51,6 +51,16 @@ class HubCache:
         """What is locked while a blob is fetched."""
         return self.root / ".locks" / self._name / f"{name}.lock"
 
+    def prepare(self, name: str) -> None:
+        """Make the folders of a blob and its lock. Raises InputError ``unwritable-folder``."""
+        for folder in (self.blob(name).parent, self.lock(name).parent):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _unwritable(folder, error) from error
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise _unwritable(folder, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+
     def commit(self, revision: str) -> str | None:
         """The commit that ``revision`` was when it was last fetched."""
         if is_commit(revision):
@@ -81,9 +91,9 @@ class HubCache:
     def link(self, commit: str, path: str, name: str) -> Path:
         """Make the file ``path`` of ``commit`` lead to the blob; return where it is."""
         pointer, blob = self.pointer(commit, path), self.blob(name)
-        make_folder(pointer.parent)
         target = os.path.relpath(blob, pointer.parent)
         try:
+            pointer.parent.mkdir(parents=True, exist_ok=True)
             if os.path.islink(pointer) and os.readlink(pointer) == target:
                 return pointer
             temporary = pointer.with_name(f".ingot-{os.getpid()}-{threading.get_ident()}")
@@ -99,11 +109,11 @@ class HubCache:
             return
         path = self.folder.joinpath("refs", *revision.split("/"))
         try:
-            make_folder(path.parent)
+            path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
             temporary.write_text(commit)
             temporary.replace(path)
-        except (OSError, InputError):
+        except OSError:
             return
 
 

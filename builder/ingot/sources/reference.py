@@ -121,7 +121,7 @@ def parse_hub(text: str) -> HubReference:
         r"(?:/(?P<file>[^:]+))?(?::(?P<quant>[^:/]*))?$",
         rest,
     )
-    if match is None or not _REPO.fullmatch(match["repo"]) or ".." in match["repo"]:
+    if match is None or not _valid_repo(match["repo"]):
         _bad(text, "does not name a repository as org/repo")
     revision = unquote(match["revision"] or DEFAULT_REVISION)
     if not valid_revision(revision):
@@ -133,6 +133,11 @@ def parse_hub(text: str) -> HubReference:
     if match["file"] and not safe_path(match["file"]):
         _bad(text, "names a path that leads outside of the repository")
     return HubReference(match["repo"], revision, match["quant"], match["file"])
+
+
+def _valid_repo(text: str) -> bool:
+    """As the Hub's own rule: ``--`` separates owner and name in the cache."""
+    return _REPO.fullmatch(text) is not None and ".." not in text and "--" not in text
 
 
 def valid_revision(text: str) -> bool:
@@ -246,7 +251,7 @@ def _pasted(text: str, endpoint: str) -> HubReference | None:
         repo, revision, file = match[1], unquote(match[2] or DEFAULT_REVISION), match[3]
         pages = file is not None and "/tree/" in path
         file = None if pages or file is None else unquote(file)
-        if not _REPO.fullmatch(repo) or not valid_revision(revision):
+        if not _valid_repo(repo) or not valid_revision(revision):
             return None
         if file is not None and not safe_path(file):
             return None

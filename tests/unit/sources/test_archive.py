@@ -231,7 +231,7 @@ def test_deflate64_names_the_package_where_it_is_missing(
     with pytest.raises(InputError) as caught:
         extract(DEFLATE64)
     assert caught.value.code == "needs-deflate64"
-    assert "pip install 'ingot[deflate64]'" in (caught.value.hint or "")
+    assert "-m pip install zipfile-deflate64" in (caught.value.hint or "")
 
 
 @pytest.mark.skipif(

@@ -364,6 +364,17 @@ def test_a_cancelled_thread_does_not_wait(hub: Hub, commit: str, web: Web) -> No
         resolve(HubReference(REPO), web.another(cancelled))
 
 
+def test_a_cache_that_cannot_be_written_is_named(
+    hub: Hub, commit: str, web: Web, settings: Settings
+) -> None:
+    settings.hub_cache.parent.mkdir(parents=True)
+    settings.hub_cache.write_text("a file")
+    with pytest.raises(InputError) as caught:
+        get(web, HubReference(REPO))
+    assert caught.value.code == "unwritable-folder"
+    assert "HF_HUB_CACHE" in (caught.value.hint or "")
+
+
 def test_a_damaged_download_leaves_no_file(
     hub: Hub, commit: str, web: Web, settings: Settings
 ) -> None:

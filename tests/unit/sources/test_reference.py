@@ -96,6 +96,7 @@ def test_a_reference_is_written_as_it_is_read(text: str) -> None:
         ("x" * 5000, "longer than"),
         ("ftp://host/a.gguf", "scheme that is not known"),
         ("hf://repo", "does not name a repository"),
+        ("hf://a--b/repo", "does not name a repository"),
         ("hf://../repo", "does not name a repository"),
         ("hf://org/repo/../../x.gguf", "leads outside"),
         ("hf://org/repo@..", "no revision"),
