@@ -6,24 +6,13 @@ document.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import shutil
-import subprocess
-import sys
 import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.golden.samples import write_model
-from tests.hub.server import (
-    Fault,
-    Hub,
-    Reply,
-    Request,
+from tests.faults.stage import NAME, REPO, Stage, make_stage, message_of
+from tests.hub.faults import (
     altered,
     api_status,
     contents,
@@ -32,68 +21,7 @@ from tests.hub.server import (
     random_cuts,
     status,
 )
-from tests.models import DEMO
-
-REPO = "org/tiny-GGUF"
-NAME = "tiny-Q4_K_M.gguf"
-
-
-@dataclass
-class Stage:
-    """What a fault happens on: a Hub with one model, and the command that builds it."""
-
-    hub: Hub
-    folder: Path
-    model: Path
-    commit: str
-    reference: str = REPO
-    options: tuple[str, ...] = ()
-    env: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def hub_cache(self) -> Path:
-        return self.folder / "hf"
-
-    @property
-    def blob(self) -> Path:
-        name = hashlib.sha256(self.model.read_bytes()).hexdigest()
-        return self.hub_cache / "models--org--tiny-GGUF" / "blobs" / name
-
-    def argv(self) -> list[str]:
-        out = str(self.folder / "out")
-        program = [sys.executable, "-P", str(Path(__file__).with_name("quick.py"))]
-        return [*program, "build", self.reference, "-o", out, "--force", *self.options]
-
-    def environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-        own = {"HF_ENDPOINT": self.hub.url, "HF_HUB_CACHE": str(self.hub_cache)}
-        own["HF_HOME"] = str(self.folder / "home")
-        return {**kept, **own, **self.env}
-
-    def build(self) -> subprocess.CompletedProcess[str]:
-        """Run the command to its end."""
-        return subprocess.run(
-            self.argv(),
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-
-    def leave(self, content: bytes, validator: str | None = None) -> None:
-        """What a run that was killed left of the model."""
-        self.blob.parent.mkdir(parents=True, exist_ok=True)
-        path = self.blob.with_name(self.blob.name + ".incomplete")
-        path.write_bytes(content)
-        note = {"validator": validator, "total": self.model.stat().st_size}
-        path.with_name(path.name + ".json").write_text(json.dumps(note))
-
-    @property
-    def validator(self) -> str:
-        """What the CDN calls this version of the model."""
-        return f'"cdn-{self.blob.name[:16]}"'
+from tests.hub.server import Fault, Hub, Reply, Request
 
 
 @dataclass(frozen=True)
@@ -456,17 +384,6 @@ CASES = (
 )
 
 
-def make_stage(hub: Hub, folder: Path, *, small: bool) -> Stage:
-    """A repository with one model; a few kilobytes unless the case needs more."""
-    model = folder / NAME
-    if small:
-        write_model(model)
-    else:
-        shutil.copyfile(DEMO, model)
-    commit = hub.add(REPO, {NAME: model})
-    return Stage(hub, folder, model, commit)
-
-
 def run_case(case: Case, folder: Path, certificate: Path | None = None) -> tuple[int, str, bool]:
     """Let it happen: the exit code, the message as the document has it, and what ``after`` says."""
     with Hub(certificate if case.prepare is _untrusted else None) as hub:
@@ -474,30 +391,9 @@ def run_case(case: Case, folder: Path, certificate: Path | None = None) -> tuple
         case.prepare(stage)
         hub.requests.clear()
         done = stage.build()
-        return done.returncode, _message(done.stderr, stage), case.after(stage)
+        return done.returncode, message_of(done.stderr, stage), case.after(stage)
 
 
 def row(case: Case, exit_code: int, message: str) -> str:
     """One line of the document's table."""
     return f"| {case.fault} | {case.happens or 'refused'} | {exit_code} | {message or 'none'} |"
-
-
-def _message(stderr: str, stage: Stage) -> str:
-    lines = [line for line in stderr.splitlines() if line.startswith(("error: ", "hint: "))]
-    known: Mapping[str, str] = {
-        stage.env.get("HF_ENDPOINT", stage.hub.url): "HUB",
-        stage.hub.url: "HUB",
-        stage.hub.cdn_url: "CDN",
-        str(stage.hub_cache): "CACHE",
-        str(stage.folder): "…",
-        stage.env.get("INGOT_CACHE", os.environ.get("INGOT_CACHE", "?")): "CACHE",
-        stage.commit: "COMMIT",
-        "0" * 40: "COMMIT",
-        "127.0.0.1": "hub.example",
-        "127.0.0.2": "cdn.example",
-    }
-    text = "<br>".join(f"`{line}`" for line in lines)
-    for long, short in known.items():
-        text = text.replace(long, short)
-    text = re.sub(r"urls/[0-9a-f]{32}", "urls/KEY", text)
-    return re.sub(r"[0-9a-f]{32,64}", lambda found: found[0][:4] + "…", text)

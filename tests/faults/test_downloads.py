@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.faults.downloads import CASES, REPO, Case, make_stage, row, run_case
+from tests.faults.downloads import CASES, Case, row, run_case
+from tests.faults.stage import REPO, make_stage
 from tests.golden.samples import seed_cache
-from tests.hub.server import Hub, contents
+from tests.hub.faults import contents
+from tests.hub.server import Hub
 
 DOCUMENT = REPOSITORY / "docs" / "reference" / "downloads.md"
 

@@ -10,7 +10,7 @@ from ingot.bundle.format import safe_file_name
 from ingot.bundle.manifest import MODULE
 from ingot.bundle.output import check_output
 from ingot.commands import json_option, print_json
-from ingot.commands._models import REFERENCE, Wanted, fetch_models, find_models
+from ingot.commands._models import REFERENCE, Models, Wanted, fetch_models, find_models
 from ingot.commands._text import engine_line
 from ingot.console import Console, size
 from ingot.engine.pin import load_sources
@@ -84,15 +84,10 @@ def command(
     """
     progress = Console()
     wanted = Wanted(model, hf, mmproj, loras, draft, projector=not no_mmproj)
-    found = find_models(wanted, offline=offline)
-    if output is None and found.file_name.endswith(".gguf"):
-        output = _default_output(Path(found.file_name))
-    if output is not None:
-        check_output(output, (), force=force)  # before gigabytes are fetched
-    models = fetch_models(found, progress)
+    models, output = _fetch(wanted, output, progress, offline=offline, force=force)
     recipe = Recipe(
         model=models.model,
-        output=output if output is not None else _default_output(models.model),
+        output=output,
         name=name,
         description=description,
         args=split_args(args),
@@ -111,6 +106,19 @@ def command(
     if wish and compiler:
         cuda = ensure_cuda(wish, compiler, runtime, inputs.model, load_sources(), progress)
     show(build(recipe, runtime, progress, force=force, inputs=inputs, cuda=cuda), as_json)
+
+
+def _fetch(
+    wanted: Wanted, output: Path | None, progress: Console, *, offline: bool, force: bool
+) -> tuple[Models, Path]:
+    """The models, here, and the output, which is checked before gigabytes are fetched."""
+    found = find_models(wanted, offline=offline)
+    if output is None and found.file_name.endswith(".gguf"):
+        output = _default_output(Path(found.file_name))
+    if output is not None:
+        check_output(output, (), force=force)
+    models = fetch_models(found, progress)
+    return models, output if output is not None else _default_output(models.model)
 
 
 def _compiler(progress: Console, *, required: bool) -> Compiler | None:

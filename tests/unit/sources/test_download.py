@@ -16,10 +16,7 @@ from ingot.sources import partial
 from ingot.sources.download import Download, Stored, download
 from ingot.sources.settings import Settings
 from ingot.sources.web import Web
-from tests.hub.server import (
-    Hub,
-    Reply,
-    Request,
+from tests.hub.faults import (
     altered,
     contents,
     cut_after,
@@ -27,6 +24,7 @@ from tests.hub.server import (
     random_cuts,
     status,
 )
+from tests.hub.server import Hub, Reply, Request
 from tests.unit.sources.conftest import IMPATIENT
 
 CONTENT = random.Random(7).randbytes(300_000)

@@ -24,7 +24,8 @@ from ingot.sources.reference import FileReference, HubReference, UrlReference
 from ingot.sources.resolve import resolve
 from ingot.sources.settings import Settings
 from ingot.sources.web import Web
-from tests.hub.server import File, Hub, Reply, Request, altered, contents, cut_after, status
+from tests.hub.faults import altered, contents, cut_after, status
+from tests.hub.server import File, Hub, Reply, Request
 from tests.unit.sources.conftest import IMPATIENT
 
 REPO = "org/tiny-GGUF"

@@ -11,7 +11,8 @@ from ingot.sources.address import next_address, shown
 from ingot.sources.retry import Refused, Transient
 from ingot.sources.settings import Settings
 from ingot.sources.web import Web
-from tests.hub.server import Hub, Reply, Request, api_status
+from tests.hub.faults import api_status
+from tests.hub.server import Hub, Reply, Request
 from tests.unit.sources.conftest import IMPATIENT
 
 TOKEN = "hf_secret"
