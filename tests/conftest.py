@@ -16,7 +16,7 @@ from ingot.engine.fetch import engine_source as fetch_engine
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import RuntimeImage, ensure_runtime
 from ingot.recipe.build import build
-from ingot.recipe.plan import Recipe
+from ingot.recipe.plan import Artefact
 from tests.models import DEMO
 
 # A suite started in the background inherits an ignored SIGINT, and so would every program that
@@ -78,7 +78,7 @@ def engine_source() -> Path:
 
 @pytest.fixture(scope="session")
 def cast(runtime_image: RuntimeImage, tmp_path_factory: pytest.TempPathFactory) -> Cast:
-    """``cast(model, runtime=…, **Recipe fields)`` builds an executable, once per argument set."""
+    """``cast(model, runtime=…, **Artefact fields)`` builds an executable, once per argument set."""
     made: dict[object, Path] = {}
 
     def make(
@@ -91,8 +91,8 @@ def cast(runtime_image: RuntimeImage, tmp_path_factory: pytest.TempPathFactory) 
         key = (model, id(runtime), name, tuple(sorted((k, repr(v)) for k, v in options.items())))
         if key not in made:
             output = tmp_path_factory.mktemp("cast") / name
-            recipe = Recipe(model=model, output=output, name=name, **options)  # type: ignore[arg-type]
-            made[key] = build(recipe, runtime, NullProgress()).path
+            artefact = Artefact(model=model, output=output, name=name, **options)  # type: ignore[arg-type]
+            made[key] = build(artefact, runtime, NullProgress()).path
         return made[key]
 
     return make

@@ -27,7 +27,7 @@ from ingot.engine.fetch import engine_source
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import RuntimeImage, ensure_runtime
 from ingot.recipe.build import build
-from ingot.recipe.plan import Recipe
+from ingot.recipe.plan import Artefact
 from tests.bench import kernels, synthetic
 from tests.bench.measure import (
     alternate,
@@ -66,7 +66,7 @@ class Bench:
     def cast(self, model: Path, name: str) -> Path:
         output = self.folder / name
         return build(
-            Recipe(model=model, output=output, name=name), self.runtime, self.console, force=True
+            Artefact(model=model, output=output, name=name), self.runtime, self.console, force=True
         ).path
 
     def peer(self) -> Peer:
@@ -314,7 +314,7 @@ def main(names: Sequence[str]) -> int:
     ) as folder:
         scratch = Path(folder)
         hello = build(
-            Recipe(model=DEMO, output=scratch / "hello", name="hello"), runtime, console
+            Artefact(model=DEMO, output=scratch / "hello", name="hello"), runtime, console
         ).path
         bench = Bench(scratch, runtime, hello, console)
         rows = [row for name in chosen for row in CASES[name](bench)]

@@ -14,7 +14,7 @@ from ingot.console import NullProgress
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import RuntimeImage, choose_target, runtime_folder, runtime_key
 from ingot.recipe.build import Changes, build, repack
-from ingot.recipe.plan import Recipe
+from ingot.recipe.plan import Artefact
 from tests.conftest import Ingot
 from tests.golden.samples import fake_runtime, seed_cache, write_model, write_split
 from tests.unit.gguf.test_kernels import DOCUMENT
@@ -137,17 +137,17 @@ def test_an_executable_without_it_is_asked_about(ingot: Ingot, cache: Path, tmp_
 
 
 def test_repack_asks_the_new_runtime(tmp_path: Path) -> None:
-    recipe = Recipe(model=write_model(tmp_path / "m.gguf"), output=tmp_path / "hello")
+    artefact = Artefact(model=write_model(tmp_path / "m.gguf"), output=tmp_path / "hello")
     other: dict[str, Any] = {**DOCUMENT, "ops": ["ADD"]}
     answers = [
         runtime_with(tmp_path / name, ANSWERS.replace(json.dumps(DOCUMENT).encode(), text))
         for name, text in (("a", json.dumps(DOCUMENT).encode()), ("b", json.dumps(other).encode()))
     ]
-    build(recipe, answers[0], NullProgress())
-    assert manifest_of(recipe.output).about.model["kernels"] == DOCUMENT
-    repack(recipe.output, answers[1], recipe.output, NullProgress(), changes=Changes(ui=False))
-    assert manifest_of(recipe.output).about.model["kernels"] == other
+    build(artefact, answers[0], NullProgress())
+    assert manifest_of(artefact.output).about.model["kernels"] == DOCUMENT
+    repack(artefact.output, answers[1], artefact.output, NullProgress(), changes=Changes(ui=False))
+    assert manifest_of(artefact.output).about.model["kernels"] == other
     refusing = runtime_with(tmp_path / "c", REFUSES)
-    result = repack(recipe.output, refusing, recipe.output, NullProgress())
+    result = repack(artefact.output, refusing, artefact.output, NullProgress())
     assert "kernels" not in result.manifest.about.model
     assert result.notes and result.notes[0].startswith("m: no kernel set: ")

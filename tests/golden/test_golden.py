@@ -18,7 +18,7 @@ from ingot.bundle.verify import verify
 from ingot.bundle.writer import write_bundle
 from ingot.console import NullProgress
 from ingot.recipe.gpumodule import GpuModule
-from ingot.recipe.plan import Recipe, load_inputs, plan
+from ingot.recipe.plan import Artefact, load_inputs, plan
 from ingot.toolchain.packages import sha256_of
 from tests.golden.samples import GPU_FACTS, VULKAN_FACTS, fake_runtime, write_lora, write_model
 
@@ -34,7 +34,7 @@ def write(folder: Path) -> Path:
         runtime,
         ui=tuple(u for u in runtime.ui if u[0] == "index.html"),
     )
-    recipe = Recipe(
+    artefact = Artefact(
         model=write_model(folder / "tiny.gguf"),
         output=folder / "tiny.ingot",
         description="A golden one",
@@ -47,10 +47,10 @@ def write(folder: Path) -> Path:
     other = folder / "ggml-vulkan.so"
     other.write_bytes(b"\x7fELF vulkan")
     vulkan = GpuModule(other, sha256_of(other), VULKAN_FACTS)
-    contents = plan(recipe, load_inputs(recipe), runtime, (cuda, vulkan))
+    contents = plan(artefact, load_inputs(artefact), runtime, (cuda, vulkan))
     about = replace(contents.about, builder={"name": "ingot", "version": "0"})
-    write_bundle(recipe.output, replace(contents, about=about), NullProgress())
-    return recipe.output
+    write_bundle(artefact.output, replace(contents, about=about), NullProgress())
+    return artefact.output
 
 
 def structure(path: Path) -> str:

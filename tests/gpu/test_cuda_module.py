@@ -21,7 +21,7 @@ from ingot.engine.runtime import RuntimeImage
 from ingot.recipe.build import build
 from ingot.recipe.gpu import CudaWish
 from ingot.recipe.gpumodule import Compiler, ensure_cuda
-from ingot.recipe.plan import Recipe, load_inputs
+from ingot.recipe.plan import Artefact, load_inputs
 from tests.conftest import Run
 
 # Units that choose among kernels, and so call some that were left out.
@@ -123,8 +123,8 @@ def test_an_executable_carries_it_and_can_load_it(
     tmp_path: Path,
     run: Run,
 ) -> None:
-    recipe = Recipe(model=iq_model, output=tmp_path / "iq", name="iq")
-    inputs = load_inputs(recipe)
+    artefact = Artefact(model=iq_model, output=tmp_path / "iq", name="iq")
+    inputs = load_inputs(artefact)
     module = ensure_cuda(
         CudaWish(("90",), ptx=False),
         compiler,
@@ -133,7 +133,9 @@ def test_an_executable_carries_it_and_can_load_it(
         load_sources(),
         NullProgress(),
     )
-    executable = build(recipe, runtime_image, NullProgress(), inputs=inputs, modules=[module]).path
+    executable = build(
+        artefact, runtime_image, NullProgress(), inputs=inputs, modules=[module]
+    ).path
     done = run(executable, "doctor", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["bundled_modules"] == {"the bundled CUDA module": "loads"}

@@ -26,7 +26,7 @@ from ingot.engine.shadertools import ShaderTools, ensure_shader_tools
 from ingot.paths import cache_dir, ensure_entry
 from ingot.recipe.build import build, repack
 from ingot.recipe.gpumodule import GpuModule
-from ingot.recipe.plan import Recipe, load_inputs
+from ingot.recipe.plan import Artefact, load_inputs
 from ingot.recipe.vulkanmodule import VulkanKit, ensure_kit, ensure_vulkan
 from ingot.recipe.vulkanshaders import QUANTISED, choose
 from tests.conftest import Ingot
@@ -53,7 +53,7 @@ def tools(kit: VulkanKit) -> ShaderTools:
 
 @pytest.fixture(scope="module")
 def made(kit: VulkanKit, runtime_image: RuntimeImage, model: Path) -> GpuModule:
-    weights = load_inputs(Recipe(model, Path("unused"))).model
+    weights = load_inputs(Artefact(model, Path("unused"))).model
     return ensure_vulkan(kit, runtime_image, weights, (), load_sources(), Console())
 
 
@@ -136,7 +136,7 @@ def test_the_second_time_nothing_is_compiled(
     made: GpuModule, kit: VulkanKit, runtime_image: RuntimeImage, model: Path
 ) -> None:
     before = made.path.stat().st_mtime_ns
-    weights = load_inputs(Recipe(model, Path("unused"))).model
+    weights = load_inputs(Artefact(model, Path("unused"))).model
     again = ensure_vulkan(kit, runtime_image, weights, (), load_sources(), NullProgress())
     assert again == made
     assert again.path.stat().st_mtime_ns == before
@@ -145,8 +145,8 @@ def test_the_second_time_nothing_is_compiled(
 def test_an_executable_carries_it_through_a_repack(
     made: GpuModule, runtime_image: RuntimeImage, model: Path, tmp_path: Path
 ) -> None:
-    recipe = Recipe(model=model, output=tmp_path / "hello", name="hello")
-    built = build(recipe, runtime_image, NullProgress(), modules=[made])
+    artefact = Artefact(model=model, output=tmp_path / "hello", name="hello")
+    built = build(artefact, runtime_image, NullProgress(), modules=[made])
     again = repack(built.path, runtime_image, tmp_path / "again", NullProgress())
     with open_bundle(again.path) as bundle:
         assert verify(bundle, NullProgress()) == ()

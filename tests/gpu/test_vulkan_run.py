@@ -18,7 +18,7 @@ from ingot.engine.pin import load_sources, repository
 from ingot.engine.runtime import RuntimeImage
 from ingot.recipe.build import build
 from ingot.recipe.gpumodule import GpuModule
-from ingot.recipe.plan import Recipe, load_inputs
+from ingot.recipe.plan import Artefact, load_inputs
 from ingot.recipe.vulkanmodule import ensure_kit, ensure_vulkan
 from tests.conftest import Run
 from tests.gpu.conftest import Driver
@@ -34,7 +34,7 @@ SLOW = 600  # seconds; at the first start llvmpipe compiles every shader of the 
 def module(runtime_image: RuntimeImage) -> GpuModule:
     """The demo model's."""
     sources = load_sources()
-    weights = load_inputs(Recipe(model=MODEL, output=Path("unused"))).model
+    weights = load_inputs(Artefact(model=MODEL, output=Path("unused"))).model
     kit = ensure_kit(sources, Console())
     return ensure_vulkan(kit, runtime_image, weights, (), sources, Console())
 
@@ -44,8 +44,8 @@ def executable(
     module: GpuModule, runtime_image: RuntimeImage, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     output = tmp_path_factory.mktemp("vulkan") / "demo"
-    recipe = Recipe(model=MODEL, output=output, name="demo")
-    return build(recipe, runtime_image, Console(), modules=[module]).path
+    artefact = Artefact(model=MODEL, output=output, name="demo")
+    return build(artefact, runtime_image, Console(), modules=[module]).path
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +146,8 @@ def test_a_module_that_fails_its_test_is_not_used_and_not_tried_again(
     broken = tmp_path / module.path.name
     broken.write_bytes(content)
     wrong = replace(module, path=broken, sha256=hashlib.sha256(content).hexdigest())
-    recipe = Recipe(model=MODEL, output=tmp_path / "wrong", name="wrong")
-    executable = build(recipe, runtime_image, Console(), modules=[wrong]).path
+    artefact = Artefact(model=MODEL, output=tmp_path / "wrong", name="wrong")
+    executable = build(artefact, runtime_image, Console(), modules=[wrong]).path
     first = run(executable, *PROMPT, "--gpu", "vulkan", env=env, timeout=SLOW)
     assert first.returncode == 0
     assert first.stdout == run(executable, *PROMPT, "--gpu", "none", env=env).stdout

@@ -1,4 +1,4 @@
-"""``ingot build``: one GGUF in, one executable out."""
+"""``ingot build``: one model in, one executable out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import click
 
 from ingot.bundle.format import safe_file_name
 from ingot.bundle.manifest import MODULE
+from ingot.bundle.output import check_output
 from ingot.commands import json_option, print_json
+from ingot.commands._models import REFERENCE, Models, Wanted, fetch_models, find_models
 from ingot.commands._text import engine_line
 from ingot.console import Console, size
 from ingot.engine.pin import load_sources
@@ -18,7 +20,7 @@ from ingot.recipe.args import split_args
 from ingot.recipe.build import BuildResult, build, check
 from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
 from ingot.recipe.gpumodule import Compiler, ensure_cuda, find_compiler
-from ingot.recipe.plan import Recipe
+from ingot.recipe.plan import Artefact
 from ingot.recipe.vulkanmodule import ensure_kit, ensure_vulkan
 
 _FILE = click.Path(path_type=Path)
@@ -28,7 +30,8 @@ _FILE = click.Path(path_type=Path)
     short_help="Make one executable from a GGUF model.",
     epilog='Example: ingot build model.gguf -o hello --args "-c 4096 --temp 0.2"',
 )
-@click.argument("model", type=_FILE)
+@click.argument("model", type=REFERENCE, required=False)
+@click.option("-hf", "--hf-repo", "hf", metavar="ORG/REPO[:QUANT]", help="MODEL, as in llama.cpp.")
 @click.option("-o", "--output", type=_FILE, help="The executable; default: MODEL without .gguf.")
 @click.option("--name", help="What the executable calls itself; default: the model's file name.")
 @click.option("--description", help="One line for its help.")
@@ -39,9 +42,10 @@ _FILE = click.Path(path_type=Path)
     metavar="'ARGS…'",
     help="Default engine arguments, quoted as for a shell; the user's own win. Repeatable.",
 )
-@click.option("--mmproj", type=_FILE, help="Projector for images or sound.")
-@click.option("--lora", "loras", type=_FILE, multiple=True, help="LoRA adapter. Repeatable.")
-@click.option("--draft", type=_FILE, help="Small model for speculative decoding.")
+@click.option("--mmproj", type=REFERENCE, help="Projector for images or sound.")
+@click.option("--no-mmproj", is_flag=True, help="Leave out the projector of MODEL's repository.")
+@click.option("--lora", "loras", type=REFERENCE, multiple=True, help="LoRA adapter. Repeatable.")
+@click.option("--draft", type=REFERENCE, help="Small model for speculative decoding.")
 @click.option("--license", "license_", type=_FILE, help="The model's licence text.")
 @click.option("--no-ui", is_flag=True, help="Leave out the web page.")
 @click.option(
@@ -53,44 +57,52 @@ _FILE = click.Path(path_type=Path)
     "Default: cuda where a toolkit is; vulkan only on demand, as its tools have to be fetched.",
 )
 @click.option("--no-sources", is_flag=True, help="Leave out what GPU modules are compiled from.")
+@click.option("--offline", is_flag=True, help="Fetch no model: use what is in the caches.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @json_option
 def command(
-    model: Path,
+    model: str | None,
+    hf: str | None,
     output: Path | None,
     name: str | None,
     description: str | None,
     args: tuple[str, ...],
-    mmproj: Path | None,
-    loras: tuple[Path, ...],
-    draft: Path | None,
+    mmproj: str | None,
+    no_mmproj: bool,
+    loras: tuple[str, ...],
+    draft: str | None,
     license_: Path | None,
     no_ui: bool,
     gpu: tuple[str, ...],
     no_sources: bool,
+    offline: bool,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Make one executable from the GGUF file MODEL.
+    """Make one executable from MODEL.
 
-    Any part of a split GGUF stands for all of it; the parts are joined.
+    MODEL is a GGUF file, a ZIP or tar archive with one, an https URL of either, or a Hub
+    repository: hf://ORG/REPO[:QUANT], ORG/REPO[:QUANT]. Any part of a split GGUF stands for all of
+    it; the parts are joined. --mmproj, --lora and --draft take the same.
     """
-    recipe = Recipe(
-        model=model,
-        output=output if output is not None else _default_output(model),
+    progress = Console()
+    wanted = Wanted(model, hf, mmproj, loras, draft, projector=not no_mmproj)
+    models, output = _fetch(wanted, output, progress, offline=offline, force=force)
+    artefact = Artefact(
+        model=models.model,
+        output=output,
         name=name,
         description=description,
         args=split_args(args),
-        mmproj=mmproj,
-        loras=loras,
-        draft=draft,
+        mmproj=models.mmproj,
+        loras=models.loras,
+        draft=models.draft,
         license=license_,
         ui=not no_ui,
         sources=not no_sources,
     )
     wishes = parse_gpu(gpu) if gpu else Wishes(CudaWish())
-    inputs = check(recipe, force=force)
-    progress = Console()
+    inputs = check(artefact, force=force)
     compiler = _compiler(progress, required=bool(gpu)) if wishes.cuda else None
     kit = ensure_kit(load_sources(), progress) if wishes.vulkan else None
     runtime = ensure_runtime(progress)
@@ -101,9 +113,22 @@ def command(
         )
     if kit:
         modules.append(
-            ensure_vulkan(kit, runtime, inputs.model, recipe.args, load_sources(), progress)
+            ensure_vulkan(kit, runtime, inputs.model, artefact.args, load_sources(), progress)
         )
-    show(build(recipe, runtime, progress, force=force, inputs=inputs, modules=modules), as_json)
+    show(build(artefact, runtime, progress, force=force, inputs=inputs, modules=modules), as_json)
+
+
+def _fetch(
+    wanted: Wanted, output: Path | None, progress: Console, *, offline: bool, force: bool
+) -> tuple[Models, Path]:
+    """The models, here, and the output, which is checked before gigabytes are fetched."""
+    found = find_models(wanted, offline=offline)
+    if output is None and found.file_name.endswith(".gguf"):
+        output = _default_output(Path(found.file_name))
+    if output is not None:
+        check_output(output, (), force=force)
+    models = fetch_models(found, progress)
+    return models, output if output is not None else _default_output(models.model)
 
 
 def _compiler(progress: Console, *, required: bool) -> Compiler | None:

@@ -15,7 +15,7 @@ from ingot.engine.pin import repository
 from ingot.engine.runtime import ensure_runtime
 from ingot.paths import cache_dir
 from ingot.recipe.build import build, check
-from ingot.recipe.plan import Recipe
+from ingot.recipe.plan import Artefact
 
 NAME = "pystdlib"
 DESCRIPTION = "A 7-million-parameter model that continues Python code."
@@ -40,7 +40,7 @@ def run_demo(output: Path, progress: Progress, *, force: bool = False) -> Demo:
     An executable of ours at ``output`` is replaced; any other file only with ``force``.
     """
     folder = repository() / "recipes" / "demo"
-    recipe = Recipe(
+    artefact = Artefact(
         model=folder / "pystdlib-7m.gguf",
         output=output,
         name=NAME,
@@ -48,9 +48,9 @@ def run_demo(output: Path, progress: Progress, *, force: bool = False) -> Demo:
         license=folder / "LICENSE",
     )
     force = force or (output.is_file() and is_bundle(output))
-    inputs = check(recipe, force=force)
+    inputs = check(artefact, force=force)
     runtime = ensure_runtime(progress)
-    result = build(recipe, runtime, progress, force=force, inputs=inputs)
+    result = build(artefact, runtime, progress, force=force, inputs=inputs)
     with progress.step(f"Running {output}"):
         done = process.run(
             [output.absolute(), "-p", PROMPT, "-n", str(TOKENS), "--temp", "0"],

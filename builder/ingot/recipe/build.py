@@ -1,4 +1,4 @@
-"""Building an executable from a recipe, and putting a new runtime around an old one's weights."""
+"""Building an executable, and putting a new runtime around the weights of an old one."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from ingot.recipe.args import check_args
 from ingot.recipe.gpumodule import GpuModule, sources_digest
 from ingot.recipe.plan import (
     MODEL_LICENSE,
+    Artefact,
     Inputs,
-    Recipe,
     check_text,
     describe,
     gpu_license,
@@ -69,15 +69,15 @@ class Changes:
     sources: bool | None = None
 
 
-def check(recipe: Recipe, *, force: bool = False) -> Inputs:
+def check(artefact: Artefact, *, force: bool = False) -> Inputs:
     """Validate everything that can be validated before a runtime is there. See load_inputs."""
-    inputs = load_inputs(recipe)
-    check_output(recipe.output, inputs.files(), force=force)
+    inputs = load_inputs(artefact)
+    check_output(artefact.output, inputs.files(), force=force)
     return inputs
 
 
 def build(
-    recipe: Recipe,
+    artefact: Artefact,
     runtime: RuntimeImage,
     progress: Progress,
     *,
@@ -85,13 +85,13 @@ def build(
     inputs: Inputs | None = None,
     modules: Sequence[GpuModule] = (),
 ) -> BuildResult:
-    """Build ``recipe``. ``inputs`` is what ``check`` returned, if it was called before.
+    """Build ``artefact``. ``inputs`` is what ``check`` returned, if it was called before.
 
     Raises InputError, UsageError or IntegrityError; then there is no output, or the old one.
     """
-    inputs = inputs or check(recipe, force=force)
-    contents = plan(recipe, inputs, runtime, modules)
-    return _write(recipe.output, contents, nullcontext(inputs.model.files[0]), runtime, progress)
+    inputs = inputs or check(artefact, force=force)
+    contents = plan(artefact, inputs, runtime, modules)
+    return _write(artefact.output, contents, nullcontext(inputs.model.files[0]), runtime, progress)
 
 
 def repack(

@@ -59,9 +59,7 @@ def run_tests(
     return outcomes
 
 
-def run_test(
-    executable: Path, test: Expectation, name: str, *, embeddings: bool = True
-) -> Outcome:
+def run_test(executable: Path, test: Expectation, name: str, *, embeddings: bool = True) -> Outcome:
     """One test. ``embeddings``: whether API conformance includes them."""
     if test.api is not None:
         with serving(executable, test.args) as (base, problem):

@@ -1,4 +1,4 @@
-"""From a recipe to the contents of an executable: read and check every input, then plan.
+"""From an artefact to the contents of an executable: read and check every input, then plan.
 
 ``load_inputs`` reads headers; ``plan`` decides (of the runtime's files it asks the sizes). Neither
 writes anything.
@@ -41,7 +41,7 @@ BUILDER = {"name": "ingot", "version": __version__}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Artefact:
     """One executable to build. ``name`` None means the model's file name without its ending;
     ``args`` are default arguments for the engine, one word each.
     """
@@ -61,7 +61,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The headers of a recipe's files, checked one by one and against each other."""
+    """The headers of an artefact's files, checked one by one and against each other."""
 
     model: Weights
     projector: Weights | None
@@ -85,33 +85,33 @@ class Inputs:
         return (*files, self.license.path) if self.license else tuple(files)
 
 
-def load_inputs(recipe: Recipe) -> Inputs:
-    """Read and check all inputs of ``recipe``.
+def load_inputs(artefact: Artefact) -> Inputs:
+    """Read and check all inputs of ``artefact``.
 
     Raises InputError (the codes of gguf.reader, gguf.join, recipe.fit, ``bad-license``,
     ``bad-name``) and UsageError ``bad-args``.
     """
-    check_args(recipe.args)
-    for text, what in ((recipe.name, "the name"), (recipe.description, "the description")):
+    check_args(artefact.args)
+    for text, what in ((artefact.name, "the name"), (artefact.description, "the description")):
         if text is not None:
             check_text(text, what)
-    model = load_weights(recipe.model)
+    model = load_weights(artefact.model)
     check_model(model.gguf)
-    projector = load_weights(recipe.mmproj) if recipe.mmproj else None
+    projector = load_weights(artefact.mmproj) if artefact.mmproj else None
     if projector:
         check_projector(projector.gguf, model.gguf)
-    loras = tuple(load_weights(path) for path in recipe.loras)
+    loras = tuple(load_weights(path) for path in artefact.loras)
     for lora in loras:
         check_lora(lora.gguf, model.gguf)
-    draft = load_weights(recipe.draft) if recipe.draft else None
+    draft = load_weights(artefact.draft) if artefact.draft else None
     if draft:
         check_draft(draft.gguf, model.gguf)
-    licence = _read_license(recipe.license) if recipe.license else None
+    licence = _read_license(artefact.license) if artefact.license else None
     return Inputs(model, projector, loras, draft, licence)
 
 
 def plan(
-    recipe: Recipe, inputs: Inputs, runtime: RuntimeImage, modules: Sequence[GpuModule] = ()
+    artefact: Artefact, inputs: Inputs, runtime: RuntimeImage, modules: Sequence[GpuModule] = ()
 ) -> Contents:
     """What goes into the executable."""
     names = entry_names(weights.file_name for _role, weights in inputs.weights())
@@ -126,13 +126,13 @@ def plan(
     default_name = safe_file_name(inputs.model.file_name.removesuffix(".gguf"))
     about = describe(
         runtime,
-        name=recipe.name or default_name,
-        description=recipe.description,
-        args=recipe.args,
-        ui=recipe.ui,
+        name=artefact.name or default_name,
+        description=artefact.description,
+        args=artefact.args,
+        ui=artefact.ui,
         model=model_facts(inputs.model.gguf).to_json(),
     )
-    own = runtime_sources(runtime, ui=recipe.ui, sources=recipe.sources)
+    own = runtime_sources(runtime, ui=artefact.ui, sources=artefact.sources)
     return Contents(about, program_source(runtime), (*sources, *own))
 
 

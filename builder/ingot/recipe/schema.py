@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 FORMAT = 1
 TARGETS = ("linux-x86_64",)
@@ -42,7 +49,9 @@ class Source(Table):
     from_: Reference = Field(
         description="A path (from the recipe's folder), an https URL, or hf://org/repo[:quant]."
     )
-    sha256: Sha256 | None = Field(None, description="Of the file, checked when it is fetched.")
+    sha256: Sha256 | None = Field(
+        default=None, description="Of the file, checked when it is fetched."
+    )
 
 
 Input = Reference | Source
@@ -52,55 +61,65 @@ class Model(Table):
     """The GGUF files, by role."""
 
     main: Input = Field(description="The model.")
-    projector: Input | None = Field(None, description="For images or sound.")
-    lora: tuple[Input, ...] = Field((), description="Adapters, in order.")
-    draft: Input | None = Field(None, description="A small model for speculative decoding.")
+    projector: Input | None = Field(default=None, description="For images or sound.")
+    lora: tuple[Input, ...] = Field(default=(), description="Adapters, in order.")
+    draft: Input | None = Field(default=None, description="A small model for speculative decoding.")
 
 
 class Runtime(Table):
     """How the engine starts unless the user says otherwise."""
 
-    args: tuple[Line, ...] = Field((), description="Engine arguments, one word each.")
+    args: tuple[Line, ...] = Field(default=(), description="Engine arguments, one word each.")
     system_prompt: Text | None = Field(
-        None, description="For chat on a terminal and in the web page."
+        default=None, description="For chat on a terminal and in the web page."
     )
-    ui: bool = Field(True, description="Whether the web page is inside.")
+    ui: bool = Field(default=True, description="Whether the web page is inside.")
 
 
 class Gpu(Table):
     """GPU modules to compile and carry."""
 
     modules: tuple[Line, ...] = Field(
-        (), description='As --gpu takes them: "cuda", "cuda:80,90,ptx", "vulkan". None by default.'
+        default=(), description='As --gpu takes them: "cuda", "cuda:80,90,ptx", "vulkan". None by default.'
     )
-    sources: bool = Field(True, description="Whether --recompile is possible on the user's machine.")
+    sources: bool = Field(
+        default=True, description="Whether --recompile is possible on the user's machine."
+    )
 
 
 class Metadata(Table):
     """What the executable says about itself."""
 
-    name: Line | None = Field(None, description="Default: the model's file name.")
-    description: Line | None = Field(None, description="One line for its help.")
-    license: Line | None = Field(None, description="SPDX expression of the model's licence.")
-    license_file: Reference | None = Field(None, description="Its text.")
-    homepage: Line | None = Field(None, description="Where the executable is published.")
-    version: Line | None = Field(None, description="Of the executable.")
+    name: Line | None = Field(default=None, description="Default: the model's file name.")
+    description: Line | None = Field(default=None, description="One line for its help.")
+    license: Line | None = Field(
+        default=None, description="SPDX expression of the model's licence."
+    )
+    license_file: Reference | None = Field(default=None, description="Its text.")
+    homepage: Line | None = Field(default=None, description="Where the executable is published.")
+    version: Line | None = Field(default=None, description="Of the executable.")
 
 
 class Limits(Table):
     """Bounds that fail the build when the result is outside."""
 
-    max_size: Size | None = Field(None, description="Of an executable, in bytes.")
-    max_overhead: Size | None = Field(None, description="What it is larger than its weights.")
+    max_size: Size | None = Field(default=None, description="Of an executable, in bytes.")
+    max_overhead: Size | None = Field(
+        default=None, description="What it is larger than its weights."
+    )
 
 
 class Target(Table):
     """One executable; what is set here overrides the recipe's own."""
 
-    platform: Literal["linux-x86_64"] = Field("linux-x86_64", description="What it runs on.")
-    output: Line | None = Field(None, description="File name. Default: the recipe's name.")
+    platform: Literal["linux-x86_64"] = Field(
+        default="linux-x86_64", description="What it runs on."
+    )
+    output: Line | None = Field(default=None, description="File name. Default: the recipe's name.")
     name: Line | None = None
-    model: Input | None = Field(None, description="Another main model: a quantisation, say.")
+    model: Input | None = Field(
+        default=None, description="Another main model: a quantisation, say."
+    )
     args: tuple[Line, ...] | None = None
     gpu: Gpu | None = None
 
@@ -110,16 +129,18 @@ class Expectation(Table):
 
     name: Line | None = None
     prompt: Text | None = None
-    args: tuple[Line, ...] = Field((), description="For this test, such as -n 8.")
-    expect: Text | None = Field(None, description="Text that the answer must contain.")
-    matches: Line | None = Field(None, description="A regular expression found in the answer.")
+    args: tuple[Line, ...] = Field(default=(), description="For this test, such as -n 8.")
+    expect: Text | None = Field(default=None, description="Text that the answer must contain.")
+    matches: Line | None = Field(
+        default=None, description="A regular expression found in the answer."
+    )
     api: Literal["openai"] | None = Field(
-        None, description="Conformance of the server: models, chat, streaming, embeddings."
+        default=None, description="Conformance of the server: models, chat, streaming, embeddings."
     )
     first_token_seconds: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Budget from the start to the first token."
+        default=None, description="Budget from the start to the first token."
     )
-    memory: Size | None = Field(None, description="Budget for resident memory, in bytes.")
+    memory: Size | None = Field(default=None, description="Budget for resident memory, in bytes.")
 
     @field_validator("matches")
     @classmethod
@@ -155,13 +176,13 @@ class Signing(Table):
 class Recipe(Table):
     """A whole recipe."""
 
-    ingot: Literal[1] = Field(1, description="The format of this file.")
+    ingot: Literal[1] = Field(default=1, description="The format of this file.")
     model: Model
     runtime: Runtime = Runtime()
     gpu: Gpu = Gpu()
     metadata: Metadata = Metadata()
     limits: Limits = Limits()
-    target: tuple[Target, ...] = Field((), description="None means one, for this machine.")
+    target: tuple[Target, ...] = Field(default=(), description="None means one, for this machine.")
     test: tuple[Expectation, ...] = ()
     signing: Signing | None = None
 
@@ -169,4 +190,7 @@ class Recipe(Table):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of recipes (draft 2020-12)."""
     schema = Recipe.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Ingot recipe"} | schema
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Ingot recipe",
+    } | schema

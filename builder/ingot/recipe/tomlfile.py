@@ -19,7 +19,9 @@ T = TypeVar("T", bound=BaseModel)
 Keys = tuple[str | int, ...]
 
 _TABLE = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
-_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=\s*(.*)""")
+_KEY = re.compile(
+    r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=\s*(.*)"""
+)
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
@@ -94,7 +96,7 @@ def _keys(detail: ErrorDetails, model: type[BaseModel]) -> Keys:
         fields = _fields(table)
         if isinstance(step, int):
             keys.append(step)
-        elif step in fields or detail["type"] == "extra_forbidden" and step == detail["loc"][-1]:
+        elif step in fields or (detail["type"] == "extra_forbidden" and step == detail["loc"][-1]):
             keys.append(step)
             table = fields.get(step)
         else:

@@ -8,7 +8,7 @@ import pytest
 
 from ingot.console import NullProgress
 from ingot.recipe.build import build
-from ingot.recipe.plan import Recipe
+from ingot.recipe.plan import Artefact
 from tests.golden.samples import TENSORS, T, fake_runtime, write_lora, write_model
 
 LARGE = (*TENSORS, T("blk.0.ffn_up.weight", (1024, 2400)))  # 9.8 MB: three chunks
@@ -19,7 +19,7 @@ def executable(tmp_path: Path) -> Path:
     """``hello`` with a model of three chunks, an adapter, a licence and the fake runtime."""
     licence = tmp_path / "LICENSE"
     licence.write_text("You may.\n")
-    recipe = Recipe(
+    artefact = Artefact(
         model=write_model(tmp_path / "tiny.gguf", LARGE),
         output=tmp_path / "hello",
         description="A tiny one",
@@ -27,4 +27,4 @@ def executable(tmp_path: Path) -> Path:
         loras=(write_lora(tmp_path / "style.gguf"),),
         license=licence,
     )
-    return build(recipe, fake_runtime(tmp_path / "runtime"), NullProgress()).path
+    return build(artefact, fake_runtime(tmp_path / "runtime"), NullProgress()).path

@@ -18,7 +18,7 @@ from ingot.engine.runtime import RuntimeImage
 from ingot.errors import InputError, IntegrityError, UsageError
 from ingot.recipe.args import split_args
 from ingot.recipe.build import Changes, build, repack
-from ingot.recipe.plan import Recipe, entry_names, load_inputs
+from ingot.recipe.plan import Artefact, entry_names, load_inputs
 from tests.golden.samples import (
     TENSORS,
     T,
@@ -36,8 +36,8 @@ def runtime(tmp_path: Path) -> RuntimeImage:
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
-    return Recipe(model=write_model(tmp_path / "tiny.gguf"), output=tmp_path / "hello")
+def artefact(tmp_path: Path) -> Artefact:
+    return Artefact(model=write_model(tmp_path / "tiny.gguf"), output=tmp_path / "hello")
 
 
 def manifest_of(path: Path) -> Manifest:
@@ -47,10 +47,10 @@ def manifest_of(path: Path) -> Manifest:
 
 
 def test_all_parts_come_in_the_formats_order(
-    tmp_path: Path, recipe: Recipe, runtime: RuntimeImage
+    tmp_path: Path, artefact: Artefact, runtime: RuntimeImage
 ) -> None:
     full = replace(
-        recipe,
+        artefact,
         name="hi",
         description="One line",
         args=("-c", "64"),
@@ -74,29 +74,31 @@ def test_all_parts_come_in_the_formats_order(
     assert {e.target for e in manifest.with_role("module")} == {"linux-x86_64"}
 
 
-def test_the_same_inputs_give_the_same_bytes(recipe: Recipe, runtime: RuntimeImage) -> None:
-    first = build(recipe, runtime, NullProgress()).path.read_bytes()
-    os.utime(recipe.model, (1, 1))
-    again = build(replace(recipe, output=recipe.output.with_name("again")), runtime, NullProgress())
+def test_the_same_inputs_give_the_same_bytes(artefact: Artefact, runtime: RuntimeImage) -> None:
+    first = build(artefact, runtime, NullProgress()).path.read_bytes()
+    os.utime(artefact.model, (1, 1))
+    again = build(
+        replace(artefact, output=artefact.output.with_name("again")), runtime, NullProgress()
+    )
     assert again.path.read_bytes() == first
 
 
-def test_without_the_page(recipe: Recipe, runtime: RuntimeImage) -> None:
-    manifest = build(replace(recipe, ui=False), runtime, NullProgress()).manifest
+def test_without_the_page(artefact: Artefact, runtime: RuntimeImage) -> None:
+    manifest = build(replace(artefact, ui=False), runtime, NullProgress()).manifest
     assert manifest.with_role("ui") == ()
     assert manifest.about.ui is False
 
 
 def test_sources_are_carried_unless_left_out_and_a_repack_keeps_it_so(
-    tmp_path: Path, recipe: Recipe, runtime: RuntimeImage
+    tmp_path: Path, artefact: Artefact, runtime: RuntimeImage
 ) -> None:
     def names(path: Path) -> list[str]:
         return [entry.name for entry in manifest_of(path).with_role("source")]
 
     both = ["sources/gpu.tar"]
-    with_them = build(recipe, runtime, NullProgress()).path
+    with_them = build(artefact, runtime, NullProgress()).path
     assert names(with_them) == both
-    bare = replace(recipe, sources=False, output=tmp_path / "bare")
+    bare = replace(artefact, sources=False, output=tmp_path / "bare")
     without = build(bare, runtime, NullProgress()).path
     assert names(without) == []
     for path, expected in ((with_them, both), (without, [])):
@@ -110,13 +112,13 @@ def test_sources_are_carried_unless_left_out_and_a_repack_keeps_it_so(
 
 
 def test_what_was_deflated_before_is_taken_if_it_is_right(
-    tmp_path: Path, recipe: Recipe, runtime: RuntimeImage
+    tmp_path: Path, artefact: Artefact, runtime: RuntimeImage
 ) -> None:
     page = dict(runtime.ui)["_app/page.js"]
     ready = tmp_path / "page.deflated"
     prepared = replace(runtime, deflated={"ui/_app/page.js": ready})
-    again = replace(recipe, output=tmp_path / "hello-again", name="hello")
-    first = replace(recipe, output=tmp_path / "hello-first", name="hello")
+    again = replace(artefact, output=tmp_path / "hello-again", name="hello")
+    first = replace(artefact, output=tmp_path / "hello-first", name="hello")
     plain = build(first, runtime, NullProgress()).path.read_bytes()
     for data in (b"", b"damaged", deflate(b"other"), deflate(page.read_bytes() + b" ")):
         ready.write_bytes(data)
@@ -132,8 +134,8 @@ def test_what_was_deflated_before_is_taken_if_it_is_right(
 
 def test_a_split_model_is_joined(tmp_path: Path, runtime: RuntimeImage) -> None:
     parts = write_split(tmp_path)
-    recipe = Recipe(model=parts[1], output=tmp_path / "hello")
-    manifest = manifest_of(build(recipe, runtime, NullProgress()).path)
+    artefact = Artefact(model=parts[1], output=tmp_path / "hello")
+    manifest = manifest_of(build(artefact, runtime, NullProgress()).path)
     assert manifest.about.name == "big"
     assert manifest.entries[0].name == "models/big.gguf"
     assert manifest.about.model["tensor_types"]["F32"]["count"] == 3
@@ -151,19 +153,19 @@ def test_files_of_one_name_get_names_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"  \n", b"\xff\xfe", b"a\0b", b"x" * ((4 << 20) + 1)])
-def test_licences_are_utf8_text(tmp_path: Path, recipe: Recipe, content: bytes) -> None:
+def test_licences_are_utf8_text(tmp_path: Path, artefact: Artefact, content: bytes) -> None:
     path = tmp_path / "LICENSE"
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        load_inputs(replace(recipe, license=path))
+        load_inputs(replace(artefact, license=path))
     assert caught.value.code == "bad-license"
     assert str(path) in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "\x1b[31m", "x" * 5000])
-def test_names_are_one_line_of_text(recipe: Recipe, name: str) -> None:
+def test_names_are_one_line_of_text(artefact: Artefact, name: str) -> None:
     with pytest.raises(InputError) as caught:
-        load_inputs(replace(recipe, name=name))
+        load_inputs(replace(artefact, name=name))
     assert caught.value.code == "bad-name"
 
 
@@ -194,19 +196,19 @@ def test_arguments_that_cannot_travel_are_refused(quoted: str) -> None:
 
 
 def test_a_repack_around_the_same_runtime_changes_nothing(
-    recipe: Recipe, runtime: RuntimeImage, tmp_path: Path
+    artefact: Artefact, runtime: RuntimeImage, tmp_path: Path
 ) -> None:
     licence = tmp_path / "LICENSE"
     licence.write_text("You may.")
-    original = build(replace(recipe, license=licence, args=("-c", "1")), runtime, NullProgress())
+    original = build(replace(artefact, license=licence, args=("-c", "1")), runtime, NullProgress())
     again = repack(original.path, runtime, tmp_path / "again", NullProgress())
     assert again.path.read_bytes() == original.path.read_bytes()
 
 
 def test_a_repack_in_place_takes_the_new_runtime_and_options(
-    recipe: Recipe, runtime: RuntimeImage, tmp_path: Path
+    artefact: Artefact, runtime: RuntimeImage, tmp_path: Path
 ) -> None:
-    path = build(replace(recipe, args=("-c", "1")), runtime, NullProgress()).path
+    path = build(replace(artefact, args=("-c", "1")), runtime, NullProgress()).path
     newer = fake_runtime(tmp_path / "newer", b"\x7fELF" + b"new" * 5000, "cd" * 32)
     changes = Changes(name="other", args=(), ui=False)
     repack(path, newer, path, NullProgress(), changes=changes)
@@ -216,13 +218,13 @@ def test_a_repack_in_place_takes_the_new_runtime_and_options(
     assert manifest.about.runtime_key == "cd" * 32
     with open_bundle(path) as bundle:
         model = bundle.manifest.entries[0]
-        assert os.pread(bundle.fd, model.size, model.offset) == recipe.model.read_bytes()
+        assert os.pread(bundle.fd, model.size, model.offset) == artefact.model.read_bytes()
 
 
 def test_a_repack_of_damaged_weights_is_refused_and_leaves_the_old(
-    recipe: Recipe, runtime: RuntimeImage
+    artefact: Artefact, runtime: RuntimeImage
 ) -> None:
-    path = build(recipe, runtime, NullProgress()).path
+    path = build(artefact, runtime, NullProgress()).path
     raw = bytearray(path.read_bytes())
     raw[65536 + 100] ^= 1
     path.write_bytes(raw)
@@ -233,8 +235,8 @@ def test_a_repack_of_damaged_weights_is_refused_and_leaves_the_old(
     assert path.read_bytes() == raw
 
 
-def test_a_repack_over_another_file_needs_force(recipe: Recipe, runtime: RuntimeImage) -> None:
-    path = build(recipe, runtime, NullProgress()).path
+def test_a_repack_over_another_file_needs_force(artefact: Artefact, runtime: RuntimeImage) -> None:
+    path = build(artefact, runtime, NullProgress()).path
     other = path.with_name("other")
     other.touch()
     with pytest.raises(InputError) as caught:
@@ -246,7 +248,7 @@ def test_a_repack_over_another_file_needs_force(recipe: Recipe, runtime: Runtime
 
 def test_repacking_keeps_weights_larger_than_a_chunk(tmp_path: Path, runtime: RuntimeImage) -> None:
     model = write_model(tmp_path / "m.gguf", (*TENSORS, T("blk.0.ffn_up.weight", (1024, 1500))))
-    path = build(Recipe(model, tmp_path / "hello"), runtime, NullProgress()).path
+    path = build(Artefact(model, tmp_path / "hello"), runtime, NullProgress()).path
     bigger = fake_runtime(tmp_path / "bigger", b"\x7fELF" + bytes(300_000))
     repack(path, bigger, path, NullProgress())
     manifest = manifest_of(path)

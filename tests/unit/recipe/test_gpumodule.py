@@ -18,7 +18,7 @@ from ingot.gguf.join import load_weights
 from ingot.recipe.build import BuildResult, build, repack
 from ingot.recipe.gpu import CudaWish
 from ingot.recipe.gpumodule import Compiler, GpuModule, ensure_cuda, sources_digest
-from ingot.recipe.plan import Recipe
+from ingot.recipe.plan import Artefact
 from ingot.toolchain.cuda import Host, Toolkit
 from tests.golden.samples import TENSORS, fake_runtime, write_model, write_split
 
@@ -162,7 +162,7 @@ def test_a_failure_is_a_toolchain_error_and_leaves_nothing(
 
 def make(runtime: RuntimeImage, compiler: Compiler, model: Path, output: Path) -> BuildResult:
     module = ensure(runtime, compiler, model)
-    return build(Recipe(model, output), runtime, QUIET, modules=[module])
+    return build(Artefact(model, output), runtime, QUIET, modules=[module])
 
 
 def test_the_executable_carries_the_module_and_its_facts(
@@ -191,7 +191,7 @@ def test_a_cached_module_that_was_altered_is_not_put_into_an_executable(
     module = ensure(runtime, compiler, model)
     module.path.write_bytes(b"\x7fELF bad!")
     with pytest.raises(IntegrityError):
-        build(Recipe(model, tmp_path / "hello"), runtime, QUIET, modules=[module])
+        build(Artefact(model, tmp_path / "hello"), runtime, QUIET, modules=[module])
     assert not (tmp_path / "hello").exists()
 
 
