@@ -15,6 +15,9 @@ from ingot import __version__
 # needs no imports; tests hold it equal to the verb's own.
 VERBS: dict[str, str] = {
     "build": "Make one executable from a GGUF model.",
+    "init": "Write a commented recipe for a model.",
+    "lock": "Pin every input of a recipe.",
+    "test": "Run a recipe's tests against its executables.",
     "inspect": "Show what is inside an executable or a GGUF.",
     "kernels": "Show what a model asks of a GPU: ops, types, head sizes.",
     "verify": "Check every byte of an executable against its manifest.",

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from ingot.bundle.format import safe_file_name
 from ingot.bundle.manifest import MODULE
 from ingot.bundle.output import check_output
 from ingot.commands import json_option, print_json
 from ingot.commands._models import REFERENCE, Models, Wanted, fetch_models, find_models
+from ingot.commands._recipes import is_recipe, open_recipe, with_lock
 from ingot.commands._text import engine_line
 from ingot.console import Console, size
-from ingot.engine.pin import load_sources
-from ingot.engine.runtime import ensure_runtime
-from ingot.errors import ToolchainError, UsageError
+from ingot.errors import UsageError
+from ingot.paths import make_folder
 from ingot.recipe.args import split_args
-from ingot.recipe.build import BuildResult, build, check
-from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
-from ingot.recipe.gpumodule import Compiler, ensure_cuda, find_compiler
+from ingot.recipe.build import BuildResult
+from ingot.recipe.make import find_materials, make, make_order
 from ingot.recipe.plan import Artefact
-from ingot.recipe.vulkanmodule import ensure_kit, ensure_vulkan
+from ingot.sources.settings import settings_from
+from ingot.sources.web import Web
 
+_COMMAND_LINE = ParameterSource.COMMANDLINE
+# What a recipe says itself.
+_OF_A_MODEL = (
+    *("hf", "name", "description", "args", "mmproj", "no_mmproj", "loras", "draft", "license_"),
+    *("no_ui", "gpu", "no_sources"),
+)
 _FILE = click.Path(path_type=Path)
 
 
@@ -57,6 +65,8 @@ _FILE = click.Path(path_type=Path)
     "Default: cuda where a toolkit is; vulkan only on demand, as its tools have to be fetched.",
 )
 @click.option("--no-sources", is_flag=True, help="Leave out what GPU modules are compiled from.")
+@click.option("--locked", is_flag=True, help="Of a recipe: exactly what its lock says, or fail.")
+@click.option("--target", "targets", multiple=True, help="Of a recipe: only this. Repeatable.")
 @click.option("--offline", is_flag=True, help="Fetch no model: use what is in the caches.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @json_option
@@ -75,6 +85,8 @@ def command(
     no_ui: bool,
     gpu: tuple[str, ...],
     no_sources: bool,
+    locked: bool,
+    targets: tuple[str, ...],
     offline: bool,
     force: bool,
     as_json: bool,
@@ -84,8 +96,27 @@ def command(
     MODEL is a GGUF file, a ZIP or tar archive with one, an https URL of either, or a Hub
     repository: hf://ORG/REPO[:QUANT], ORG/REPO[:QUANT]. Any part of a split GGUF stands for all of
     it; the parts are joined. --mmproj, --lora and --draft take the same.
+
+    Or MODEL is a recipe, a file that ends in .toml: then -o names a folder.
     """
     progress = Console()
+    if is_recipe(model):
+        given = click.get_current_context().get_parameter_source
+        _refuse_beside_recipe([key for key in _OF_A_MODEL if given(key) is _COMMAND_LINE])
+        results = _build_recipe(
+            Path(str(model)),
+            output or Path(),
+            targets,
+            progress,
+            locked=locked,
+            offline=offline,
+            force=force,
+        )
+        for result in results:
+            show(result, as_json)
+        return
+    if locked or targets:
+        raise UsageError("--locked and --target are for recipes")
     wanted = Wanted(model, hf, mmproj, loras, draft, projector=not no_mmproj)
     models, output = _fetch(wanted, output, progress, offline=offline, force=force)
     artefact = Artefact(
@@ -101,21 +132,34 @@ def command(
         ui=not no_ui,
         sources=not no_sources,
     )
-    wishes = parse_gpu(gpu) if gpu else Wishes(CudaWish())
-    inputs = check(artefact, force=force)
-    compiler = _compiler(progress, required=bool(gpu)) if wishes.cuda else None
-    kit = ensure_kit(load_sources(), progress) if wishes.vulkan else None
-    runtime = ensure_runtime(progress)
-    modules = []
-    if wishes.cuda and compiler:
-        modules.append(
-            ensure_cuda(wishes.cuda, compiler, runtime, inputs.model, load_sources(), progress)
+    show(make(artefact, gpu, progress, force=force), as_json)
+
+
+def _refuse_beside_recipe(given: Sequence[str]) -> None:
+    if given:
+        option = {"license_": "license", "loras": "lora"}.get(given[0], given[0])
+        raise UsageError(
+            f"--{option.replace('_', '-')} cannot be given with a recipe",
+            hint="say it in the recipe",
         )
-    if kit:
-        modules.append(
-            ensure_vulkan(kit, runtime, inputs.model, artefact.args, load_sources(), progress)
-        )
-    show(build(artefact, runtime, progress, force=force, inputs=inputs, modules=modules), as_json)
+
+
+def _build_recipe(
+    path: Path,
+    place: Path,
+    targets: Sequence[str],
+    progress: Console,
+    *,
+    locked: bool,
+    offline: bool,
+    force: bool,
+) -> list[BuildResult]:
+    """Everything that the recipe asks for, into the folder ``place``."""
+    opened = with_lock(open_recipe(path, targets=targets), required=locked)
+    web = Web(settings_from(offline=offline))
+    materials = [find_materials(o, opened.lock, opened.folder, web) for o in opened.orders]
+    make_folder(place)
+    return [make_order(one, opened.folder, place, web, progress, force=force) for one in materials]
 
 
 def _fetch(
@@ -129,17 +173,6 @@ def _fetch(
         check_output(output, (), force=force)
     models = fetch_models(found, progress)
     return models, output if output is not None else _default_output(models.model)
-
-
-def _compiler(progress: Console, *, required: bool) -> Compiler | None:
-    """What compiles CUDA modules here; where it is missing and nobody asked, say so in one line."""
-    try:
-        return find_compiler(load_sources())
-    except ToolchainError as error:
-        if required:
-            raise
-        progress.say(f"no GPU module: {error.message} ({error.hint})")
-        return None
 
 
 def show(result: BuildResult, as_json: bool) -> None:

@@ -21,17 +21,16 @@ class Broken(Exception):
     """A check's answer is not what the API promises."""
 
 
-def check_api(base: str, *, embeddings: bool) -> list[str]:
+def check_api(base: str) -> list[str]:
     """The problems of the server at ``base`` (``http://127.0.0.1:8080``); none when it conforms."""
     checks: dict[str, Callable[[str], None]] = {
         "models": _models,
         "chat": _chat,
         "streamed chat": _streamed,
         "completion": _completion,
+        "embeddings": _embeddings,
         "an error for bad input": _refusal,
     }
-    if embeddings:
-        checks["embeddings"] = _embeddings
     problems = []
     for name, check in checks.items():
         try:

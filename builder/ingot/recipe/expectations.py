@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import socket
 import subprocess
+import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,15 +48,13 @@ class Outcome:
         return {**vars(self), "problems": list(self.problems), "passed": self.passed}
 
 
-def run_tests(
-    executable: Path, tests: Sequence[Expectation], progress: Progress, *, embeddings: bool
-) -> list[Outcome]:
+def run_tests(executable: Path, tests: Sequence[Expectation], progress: Progress) -> list[Outcome]:
     """All of ``tests``, one after another, so that their budgets mean something."""
     outcomes = []
     for number, test in enumerate(tests, 1):
         name = test.name or f"test {number}"
         with progress.step(f"Testing {executable.name}: {name}"):
-            outcomes.append(run_test(executable, test, name, embeddings=embeddings))
+            outcomes.append(run_test(executable, test, name))
     return outcomes
 
 
@@ -63,7 +62,7 @@ def run_test(executable: Path, test: Expectation, name: str, *, embeddings: bool
     """One test. ``embeddings``: whether API conformance includes them."""
     if test.api is not None:
         with serving(executable, test.args) as (base, problem):
-            problems = [problem] if problem else check_api(base, embeddings=embeddings)
+            problems = [problem] if problem else check_api(base)
         return Outcome(name, tuple(problems))
     assert test.prompt is not None
     answer = ask(executable, test.prompt, test.args)
@@ -94,28 +93,37 @@ class Answer:
 def ask(executable: Path, prompt: str, args: Sequence[str]) -> Answer:
     """Let ``executable`` complete ``prompt``, with its standard input empty."""
     started = time.monotonic()
-    with subprocess.Popen(
-        [executable.absolute(), "-p", prompt, *args],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=child_env(),
-        start_new_session=True,
-    ) as child:
-        assert child.stdout is not None and child.stderr is not None
-        raw = os.read(child.stdout.fileno(), 65536)
-        first = time.monotonic() - started
-        rest, errors = child.communicate(timeout=TIMEOUT)
-        # Of the children waited for so far, this is the largest: exact for the first, an upper
-        # bound for those after a larger one.
-        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            [executable.absolute(), "-p", prompt, *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=child_env(),
+            start_new_session=True,
+        )
+        assert child.stdout is not None
+        overdue = threading.Timer(TIMEOUT, child.kill)
+        overdue.start()
+        try:
+            text = os.read(child.stdout.fileno(), 65536)
+            first = time.monotonic() - started
+            text += child.stdout.read()
+            # Not by Popen.wait, which does not tell what this one child took.
+            _pid, status, usage = os.wait4(child.pid, 0)
+            child.returncode = os.waitstatus_to_exitcode(status)
+        finally:
+            overdue.cancel()
+            child.stdout.close()
+        errors.seek(0)
+        said = errors.read()
     return Answer(
         status=child.returncode,
-        text=(raw + rest).decode("utf-8", "replace"),
-        errors=errors.decode("utf-8", "replace"),
+        text=text.decode("utf-8", "replace"),
+        errors=said.decode("utf-8", "replace"),
         first_token_seconds=first,
         seconds=time.monotonic() - started,
-        memory=memory,
+        memory=usage.ru_maxrss * 1024,
     )
 
 

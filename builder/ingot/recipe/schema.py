@@ -80,7 +80,8 @@ class Gpu(Table):
     """GPU modules to compile and carry."""
 
     modules: tuple[Line, ...] = Field(
-        default=(), description='As --gpu takes them: "cuda", "cuda:80,90,ptx", "vulkan". None by default.'
+        default=(),
+        description='As --gpu takes them: "cuda", "cuda:80,90,ptx", "vulkan". None by default.',
     )
     sources: bool = Field(
         default=True, description="Whether --recompile is possible on the user's machine."

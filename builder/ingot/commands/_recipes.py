@@ -1,0 +1,70 @@
+"""Recipes as command lines name them: read one, its lock if there is one, and what they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingot.engine.pin import load_sources
+from ingot.errors import InputError, UsageError
+from ingot.recipe.lock import Lock, check_lock, lock_path, read_lock
+from ingot.recipe.orders import Order, digest, orders
+from ingot.recipe.schema import Recipe
+from ingot.recipe.tomlfile import read_toml
+
+DEFAULT = Path("ingot.toml")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A recipe with its orders; ``lock`` is None when it has none."""
+
+    path: Path
+    recipe: Recipe
+    orders: tuple[Order, ...]
+    digest: str
+    lock: Lock | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Paths in the recipe are taken from here."""
+        return self.path.absolute().parent
+
+
+def is_recipe(text: str | None) -> bool:
+    """Whether a command's MODEL is a recipe: a name that ends in .toml."""
+    return text is not None and text.endswith(".toml")
+
+
+def open_recipe(path: Path, *, targets: Sequence[str] = ()) -> Opened:
+    """Read a recipe. ``targets`` are outputs to keep; none means all.
+
+    Raises InputError ``no-recipe``, ``bad-recipe`` or ``duplicate-target``; UsageError.
+    """
+    recipe = read_toml(path, Recipe, what="recipe")
+    found = orders(recipe)
+    names = [order.output for order in found]
+    for target in targets:
+        if target not in names:
+            raise UsageError(
+                f"the recipe has no target {target!r}", hint=f"it has {', '.join(names)}"
+            )
+    kept = tuple(order for order in found if not targets or order.output in targets)
+    return Opened(path, recipe, kept, digest(recipe))
+
+
+def with_lock(opened: Opened, *, required: bool) -> Opened:
+    """With the lock beside the recipe. Without ``required``, one that is missing is none.
+
+    Raises InputError ``no-lock`` or ``lock-out-of-date``, IntegrityError ``bad-lock``.
+    """
+    path = lock_path(opened.path)
+    try:
+        lock = read_lock(path)
+    except InputError:
+        if required:
+            raise
+        return opened
+    check_lock(lock, opened.digest, load_sources())
+    return Opened(opened.path, opened.recipe, opened.orders, opened.digest, lock)

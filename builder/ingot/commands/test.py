@@ -1,0 +1,75 @@
+"""``ingot test``: run a recipe's tests against what was built from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ingot.commands import json_option, print_json
+from ingot.commands._recipes import DEFAULT, open_recipe
+from ingot.console import Console
+from ingot.errors import AnswerNo, InputError
+from ingot.recipe.expectations import Outcome, run_tests
+
+
+@click.command(
+    short_help="Run a recipe's tests against its executables.",
+    epilog="Example: ingot build model.toml && ingot test model.toml",
+)
+@click.argument("recipe", type=click.Path(path_type=Path), default=DEFAULT)
+@click.option(
+    "-o",
+    "--output",
+    "place",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="The folder that it was built into; default: the current one.",
+)
+@click.option("--target", "targets", multiple=True, help="Only this executable. Repeatable.")
+@json_option
+def command(recipe: Path, place: Path, targets: tuple[str, ...], as_json: bool) -> None:
+    """Run the tests of RECIPE against the executables that were built from it.
+
+    Exit code 1 when one fails.
+    """
+    opened = open_recipe(recipe, targets=targets)
+    if not opened.recipe.test:
+        raise InputError(
+            f"{recipe}: has no tests", hint="add a [[test]] with prompt and expect", code="no-tests"
+        )
+    results: dict[str, list[Outcome]] = {}
+    for order in opened.orders:
+        executable = place / order.output
+        if not executable.is_file():
+            raise InputError(
+                f"{executable}: there is no such file",
+                hint=f"'ingot build {recipe}' makes it",
+                code="not-built",
+            )
+        results[order.output] = run_tests(executable, order.tests, Console())
+    failed = [o for outcomes in results.values() for o in outcomes if not o.passed]
+    if as_json:
+        print_json(
+            {
+                "passed": not failed,
+                "results": {name: [o.to_json() for o in found] for name, found in results.items()},
+            }
+        )
+    else:
+        for name, outcomes in results.items():
+            _show(name, outcomes)
+    if failed:
+        raise AnswerNo(f"{len(failed)} of the recipe's tests failed", code="tests-failed")
+
+
+def _show(name: str, outcomes: list[Outcome]) -> None:
+    click.echo(name)
+    for outcome in outcomes:
+        took = ""
+        if outcome.first_token_seconds is not None and outcome.memory is not None:
+            megabytes = outcome.memory / 1e6
+            took = f"  first token {outcome.first_token_seconds:.2f} s, {megabytes:.0f} MB"
+        click.echo(f"  {'ok' if outcome.passed else 'NO'}  {outcome.name}{took}")
+        for problem in outcome.problems:
+            click.echo(f"      {problem}")

@@ -1,0 +1,126 @@
+"""From artefacts and wishes to executables: the runtime, the GPU modules, then the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingot.bundle.output import check_output
+from ingot.console import Console
+from ingot.engine.pin import Sources, load_sources
+from ingot.engine.runtime import ensure_runtime
+from ingot.errors import AnswerNo, ToolchainError
+from ingot.recipe.build import BuildResult, build, check
+from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
+from ingot.recipe.gpumodule import Compiler, GpuModule, ensure_cuda, find_compiler
+from ingot.recipe.lock import Lock, locked_need, resolve_need
+from ingot.recipe.orders import Need, Order
+from ingot.recipe.plan import Artefact
+from ingot.recipe.schema import Limits
+from ingot.recipe.vulkanmodule import ensure_kit, ensure_vulkan
+from ingot.sources.fetch import Fetched, fetch
+from ingot.sources.resolve import Resolved
+from ingot.sources.web import Web
+
+
+def make(
+    artefact: Artefact, gpu: Sequence[str], progress: Console, *, force: bool = False
+) -> BuildResult:
+    """Build ``artefact`` with the GPU modules that ``gpu`` names, in the words of ``--gpu``.
+
+    No words mean CUDA where this machine has a toolkit. Raises what ``check``, ``ensure_runtime``,
+    the modules and ``build`` do.
+    """
+    wishes = parse_gpu(gpu) if gpu else Wishes(CudaWish())
+    inputs = check(artefact, force=force)
+    sources = load_sources()
+    compiler = _compiler(sources, progress, required=bool(gpu)) if wishes.cuda else None
+    kit = ensure_kit(sources, progress) if wishes.vulkan else None
+    runtime = ensure_runtime(progress)
+    modules: list[GpuModule] = []
+    if wishes.cuda and compiler:
+        modules.append(ensure_cuda(wishes.cuda, compiler, runtime, inputs.model, sources, progress))
+    if kit:
+        modules.append(ensure_vulkan(kit, runtime, inputs.model, artefact.args, sources, progress))
+    return build(artefact, runtime, progress, force=force, inputs=inputs, modules=modules)
+
+
+def _compiler(sources: Sources, progress: Console, *, required: bool) -> Compiler | None:
+    """What compiles CUDA modules here; where it is missing and nobody asked, say so in one line."""
+    try:
+        return find_compiler(sources)
+    except ToolchainError as error:
+        if required:
+            raise
+        progress.say(f"no GPU module: {error.message} ({error.hint})")
+        return None
+
+
+@dataclass(frozen=True)
+class Materials:
+    """An order's files, found but perhaps not fetched."""
+
+    order: Order
+    found: tuple[tuple[Need, Resolved], ...]
+
+
+def find_materials(order: Order, lock: Lock | None, folder: Path, web: Web) -> Materials:
+    """What ``order`` needs: by ``lock``, or as it is now. ``folder`` is the recipe's."""
+
+    def find(need: Need) -> Resolved:
+        return locked_need(need, lock, folder, web) if lock else resolve_need(need, folder, web)
+
+    return Materials(order, tuple((need, find(need)) for need in order.needs))
+
+
+def make_order(
+    materials: Materials, folder: Path, place: Path, web: Web, progress: Console, *, force: bool
+) -> BuildResult:
+    """Fetch what an order needs and build it in the folder ``place``.
+
+    Raises AnswerNo ``over-limit`` when the executable is larger than the recipe allows; it is
+    there all the same, to be looked at.
+    """
+    order = materials.order
+    output = place / order.output
+    check_output(output, (), force=force)
+    fetched = fetch([found for _need, found in materials.found], web, progress)
+    local = dict(zip((need for need, _found in materials.found), fetched, strict=True))
+    artefact = _artefact(order, output, local, folder)
+    result = make(artefact, order.gpu or ("none",), progress, force=force)
+    _check_limits(order.limits, result)
+    return result
+
+
+def _artefact(order: Order, output: Path, local: dict[Need, Fetched], folder: Path) -> Artefact:
+    main = local[order.main]
+    own = main.projector.path if main.projector else None
+    return Artefact(
+        model=main.model,
+        output=output,
+        name=order.name,
+        description=order.description,
+        args=order.args,
+        mmproj=local[order.projector].model if order.projector else own,
+        loras=tuple(local[lora].model for lora in order.loras),
+        draft=local[order.draft].model if order.draft else None,
+        license=folder / order.license_file if order.license_file else None,
+        ui=order.ui,
+        sources=order.sources,
+    )
+
+
+def _check_limits(limits: Limits, result: BuildResult) -> None:
+    whole = result.manifest.file_size
+    overhead = whole - int(result.manifest.about.model["size"])
+    for what, count, limit in (
+        ("its size", whole, limits.max_size),
+        ("what it has beside the weights", overhead, limits.max_overhead),
+    ):
+        if limit is not None and count > limit:
+            raise AnswerNo(
+                f"{result.path}: {what} is {count} bytes; the recipe's limit is {limit}",
+                hint="the executable was written; raise the limit, or build less in",
+                code="over-limit",
+            )
