@@ -63,24 +63,34 @@ def test_a_whole_recipe(tmp_path: Path) -> None:
         ('[model]\ndraft = "d"\n', "recipe.toml:1: 'model.main' is missing"),
         (
             '[model]\nmain = "m"\n[limits]\nmax-size = "2 GB"\n',
-            "recipe.toml:4: 'limits.max-size' is of the wrong type: "
-            "input should be a valid integer",
+            (
+                "recipe.toml:4: 'limits.max-size' is of the wrong type: "
+                "input should be a valid integer"
+            ),
         ),
         (
             '[model]\nmain = "m"\n[limits]\nmax-size = true\n',
-            "recipe.toml:4: 'limits.max-size' is of the wrong type: "
-            "input should be a valid integer",
+            (
+                "recipe.toml:4: 'limits.max-size' is of the wrong type: "
+                "input should be a valid integer"
+            ),
         ),
         (
             '[model]\nmain = "m"\n[[test]]\nprompt = "x"\n',
-            "recipe.toml:3: 'test' expects nothing: "
-            "give expect, matches, api, first-token-seconds or memory",
+            (
+                "recipe.toml:3: 'test' expects nothing: "
+                "give expect, matches, api, first-token-seconds or memory"
+            ),
         ),
         (
-            '[model]\nmain = "m"\n[[test]]\nprompt = "x"\nexpect = "y"\n'
-            '[[test]]\nprompt = """\n[a]\nb = 1\n"""\nmatches = "("\n',
-            "recipe.toml:11: 'test.matches' is no regular expression: "
-            "missing ), unterminated subpattern at position 0",
+            (
+                '[model]\nmain = "m"\n[[test]]\nprompt = "x"\nexpect = "y"\n'
+                '[[test]]\nprompt = """\n[a]\nb = 1\n"""\nmatches = "("\n'
+            ),
+            (
+                "recipe.toml:11: 'test.matches' is no regular expression: "
+                "missing ), unterminated subpattern at position 0"
+            ),
         ),
         (
             '[model]\nmain = "m"\n[[target]]\nplatform = "amiga"\n',

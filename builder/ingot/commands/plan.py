@@ -1,0 +1,64 @@
+"""``ingot plan``: what building a recipe would do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ingot.commands import json_option, print_json
+from ingot.commands._recipes import DEFAULT, open_recipe, with_lock
+from ingot.console import size
+from ingot.recipe.forecast import Forecast, forecast, matrix
+from ingot.recipe.make import find_materials
+from ingot.sources.settings import settings_from
+from ingot.sources.web import Web
+
+
+@click.command(
+    short_help="Say what building a recipe would do.",
+    epilog="Example: ingot plan model.toml --matrix github",
+)
+@click.argument("recipe", type=click.Path(path_type=Path), default=DEFAULT)
+@click.option("--target", "targets", multiple=True, help="Only this executable. Repeatable.")
+@click.option("--matrix", "kind", type=click.Choice(["github"]), help="One job per executable.")
+@click.option("--locked", is_flag=True, help="Fail unless the lock fits.")
+@click.option("--offline", is_flag=True, help="Ask no server: use what is in the caches.")
+@json_option
+def command(
+    recipe: Path,
+    targets: tuple[str, ...],
+    kind: str | None,
+    locked: bool,
+    offline: bool,
+    as_json: bool,
+) -> None:
+    """Say what building RECIPE would do: files, sizes, downloads, warnings. Changes nothing."""
+    opened = with_lock(open_recipe(recipe, targets=targets), required=locked)
+    web = Web(settings_from(offline=offline))
+    found = [
+        forecast(find_materials(order, opened.lock, opened.folder, web)) for order in opened.orders
+    ]
+    if kind:
+        click.echo(json.dumps(matrix(str(recipe), found), separators=(",", ":")))
+    elif as_json:
+        download = sum(
+            {i.label: i.size or 0 for f in found for i in f.items if not i.here}.values()
+        )
+        print_json({"executables": [one.to_json() for one in found], "download": download})
+    else:
+        for one in found:
+            _show(one)
+
+
+def _show(one: Forecast) -> None:
+    about = size(one.size) if one.size is not None else "of unknown size"
+    click.echo(f"{one.output}  {one.platform}, about {about}")
+    for item in one.items:
+        where = "here" if item.here else "to fetch"
+        count = size(item.size) if item.size is not None else "size unknown"
+        click.echo(f"  {item.role:<9} {item.label}, {count}, {where}")
+    click.echo(f"  gpu       {', '.join(one.gpu) or 'none'}")
+    for warning in one.warnings:
+        click.echo(f"  warning: {warning}")
