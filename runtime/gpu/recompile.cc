@@ -55,7 +55,9 @@ std::string log_of(const Failure & failure) {
 void tell_log(const Failure & failure) {
     const std::string log = log_of(failure);
     std::fputs(log.c_str(), stderr);
-    throw Failure(failure.code, failure.what(), log.empty() ? failure.hint : "the compiler's words are above");
+    const bool named = failure.hint.rfind("see ", 0) == 0;
+    throw Failure(failure.code, failure.what(),
+                  !log.empty() ? "the compiler's words are above" : named ? "it printed nothing" : failure.hint);
 }
 
 os::TemporaryFolder workplace(const ModuleCache & cache) {

@@ -159,6 +159,7 @@ def test_a_broken_compiler_is_one_error(
     )
     assert done.returncode == 6
     assert b"compiles for compute capability 90" in done.stderr
+    assert b"hint: it printed nothing\n" in done.stderr, "no file that is gone by now"
     assert not (tmp_path / "m.so").exists()
 
 
