@@ -100,6 +100,7 @@ def command(
         license=license_,
         ui=not no_ui,
         sources=not no_sources,
+        provenance=models.provenance,
     )
     wishes = parse_gpu(gpu) if gpu else Wishes(CudaWish())
     inputs = check(artefact, force=force)

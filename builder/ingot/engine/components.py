@@ -19,7 +19,7 @@ from ingot.errors import IntegrityError
 from ingot.toolchain.zig import Zig
 
 FILE = "components.json"
-# Where a component is: vendored by the engine; linked into the program and all modules; in the page.
+# Where a component is: vendored by the engine, linked into the program and all modules, in the page.
 ENGINE, LINKED, PAGE = "engine", "linked", "page"
 
 _HEAD = 1 << 20  # bytes of a source file in which its version is looked for
@@ -54,7 +54,9 @@ class _Vendored:
     tag: str | None = None
 
 
-_NUMBERS = r"VERSION_MAJOR\s+(\d+).*?VERSION_MINOR\s+(\d+).*?VERSION_(?:PATCH|REVISION|RELEASE)\s+(\d+)"
+_NUMBERS = (
+    r"VERSION_MAJOR\s+(\d+).*?VERSION_MINOR\s+(\d+).*?VERSION_(?:PATCH|REVISION|RELEASE)\s+(\d+)"
+)
 VENDORED = (
     _Vendored(
         "cpp-httplib",
@@ -86,9 +88,7 @@ VENDORED = (
         "pkg:github/nothings/stb",
         ("vendor/stb/stb_image.h", r"stb_image - v([\d.]+)"),
     ),
-    _Vendored(
-        "subprocess.h", "Unlicense", "subprocess.h.txt", "pkg:github/sheredom/subprocess.h"
-    ),
+    _Vendored("subprocess.h", "Unlicense", "subprocess.h.txt", "pkg:github/sheredom/subprocess.h"),
     _Vendored(
         "xxHash",
         "BSD-2-Clause",

@@ -133,7 +133,11 @@ def _metadata(manifest: Manifest, timestamp: int | None) -> Document:
     if about.description:
         root["description"] = about.description
     root["properties"] = _properties(
-        {"target": about.target, "runtime-key": about.runtime_key, "arguments": " ".join(about.args)}
+        {
+            "target": about.target,
+            "runtime-key": about.runtime_key,
+            "arguments": " ".join(about.args),
+        }
     )
     return {
         **when,

@@ -23,26 +23,26 @@ def identifiers() -> Mapping[str, str]:
 
 def expression(text: str) -> str | None:
     """``text`` as an SPDX expression in its proper spelling; None if it is none."""
-    tokens = _tokens(text)
-    if not tokens:
+    found = _tokens(text)
+    if not found:
         return None
-    words, depth, wanted = [], 0, True  # wanted: a licence or a parenthesis is due, no operator
-    for at, token in enumerate(tokens):
-        after_with = at > 0 and tokens[at - 1].upper() == "WITH"
-        if token == "(" and wanted and not after_with:
+    spelled, depth, wanted = [], 0, True  # wanted: a licence or a parenthesis is due, no operator
+    for at, word in enumerate(found):
+        after_with = at > 0 and found[at - 1].upper() == "WITH"
+        if word == "(" and wanted and not after_with:
             depth += 1
-        elif token == ")" and not wanted and depth:
+        elif word == ")" and not wanted and depth:
             depth -= 1
-        elif token.upper() in ("AND", "OR", "WITH") and not wanted:
-            token, wanted = token.upper(), True
-        elif wanted and (licence := _licence(token, exception=after_with)):
-            token, wanted = licence, False
+        elif word.upper() in ("AND", "OR", "WITH") and not wanted:
+            word, wanted = word.upper(), True
+        elif wanted and (licence := _licence(word, exception=after_with)):
+            word, wanted = licence, False
         else:
             return None
-        words.append(token)
+        spelled.append(word)
     if wanted or depth:
         return None
-    return " ".join(words).replace("( ", "(").replace(" )", ")")
+    return " ".join(spelled).replace("( ", "(").replace(" )", ")")
 
 
 def _tokens(text: str) -> list[str] | None:
