@@ -19,7 +19,7 @@ from ingot.errors import IntegrityError
 from ingot.toolchain.zig import Zig
 
 FILE = "components.json"
-# Where a component is: vendored by the engine, linked into the program and all modules, in the page.
+# Where it is: vendored by the engine, linked into the program and all modules, in the web page.
 ENGINE, LINKED, PAGE = "engine", "linked", "page"
 
 _HEAD = 1 << 20  # bytes of a source file in which its version is looked for
