@@ -21,7 +21,7 @@ static const std::map<std::string, Verb> VERBS = {
     {"chat", verbs::chat},         {"serve", verbs::serve},   {"complete", verbs::complete}, {"embed", verbs::embed},
     {"bench", verbs::bench},       {"info", verbs::info},     {"perplexity", verbs::perplexity},
     {"tokenize", verbs::tokenize}, {"verify", verbs::verify}, {"extract", verbs::extract},
-    {"licenses", verbs::licenses}, {"version", verbs::version}, {"help", verbs::help},       {"kernels", verbs::kernels}, {"recompile", verbs::recompile}, {"doctor", verbs::doctor}};
+    {"licenses", verbs::licenses}, {"sbom", verbs::sbom}, {"version", verbs::version}, {"help", verbs::help},       {"kernels", verbs::kernels}, {"recompile", verbs::recompile}, {"doctor", verbs::doctor}};
 
 // Without a verb: a prompt completes it; a terminal chats; a pipe is completed; anything
 // else (a service, a double click) serves.

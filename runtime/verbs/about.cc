@@ -101,6 +101,15 @@ int licenses(const Bundle * bundle, Args user) {
     return EXIT_DONE;
 }
 
+int sbom(const Bundle * bundle, Args user) {
+    const Bundle & own   = need(bundle);
+    const Entry *  entry = own.manifest.first("sbom");
+    if (!entry) throw Failure(EXIT_INPUT, "this executable carries no SBOM", "put one in with: ingot repack " + own.manifest.name);
+    const auto text = own.read(*entry);
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return EXIT_DONE;
+}
+
 int version(const Bundle * bundle, Args user) {
     if (bundle) {
         const json & doc = bundle->manifest.document;
@@ -160,6 +169,7 @@ usage: %s [COMMAND] [engine options]
   extract        take entries out: [-o FOLDER] [NAME ...]
   kernels        what the model asks of a GPU: ops, tensor types, head sizes   [--json]
   licenses       licences of the model and of the software inside
+  sbom           what all of it is made of, as CycloneDX JSON
   recompile      make this model's GPU module on this machine, once; also --recompile --iq
   doctor         GPUs, modules, why which is used, what ran where   [--json] [--quick]
   version, help

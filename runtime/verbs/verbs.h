@@ -19,6 +19,7 @@ int perplexity(const Bundle * bundle, Args user);
 // What an executable says about itself (about.cc, verify.cc, extract.cc).
 int info(const Bundle * bundle, Args user);
 int licenses(const Bundle * bundle, Args user);
+int sbom(const Bundle * bundle, Args user);
 int version(const Bundle * bundle, Args user);
 int help(const Bundle * bundle, Args user);
 int verify(const Bundle * bundle, Args user);

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ingot.bundle.reader import open_bundle
+from ingot.recipe.sbom import read_provenance
 from tests.conftest import Ingot
 from tests.golden.samples import seed_cache, write_lora, write_model, write_projector, write_split
 from tests.hub.server import Hub
@@ -75,6 +79,27 @@ def test_the_spellings_of_a_repository(
     built: Callable[..., dict[str, object]], hub: Hub, words: list[str], name: str
 ) -> None:
     assert names(built(*words)) == [f"models/{name}"]
+
+
+def test_the_sbom_says_where_the_model_came_from_and_its_hash(
+    built: Callable[..., dict[str, object]], hub: Hub, tmp_path: Path
+) -> None:
+    built(f"{REPO}:Q8_0")
+    with open_bundle(tmp_path / "out") as bundle:
+        known = read_provenance(bundle.read(bundle.manifest.with_role("sbom")[0]))
+    (one,) = known.values()
+    assert one.source and re.fullmatch(
+        f"{hub.url}/{REPO}/resolve/[0-9a-f]{{40}}/tiny-Q8_0.gguf", one.source
+    )
+    assert one.sha256 == hashlib.sha256((tmp_path / "made" / "b").read_bytes()).hexdigest()
+
+
+def test_the_sbom_does_not_name_paths_of_this_machine(
+    built: Callable[..., dict[str, object]], tmp_path: Path
+) -> None:
+    built(write_model(tmp_path / "tiny.gguf"))
+    with open_bundle(tmp_path / "out") as bundle:
+        assert str(tmp_path).encode() not in bundle.read(bundle.manifest.with_role("sbom")[0])
 
 
 def test_the_default_output_is_named_after_the_file(ingot: Ingot, hub: Hub, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Written with struct and not with the ``gguf`` package, so that malformed files c
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,13 @@ GPU_FACTS = CudaFacts(
     toolkit="13.0.88",
     host_compiler="g++ 12.2.0",
 )
+
+
+COMPONENTS = [
+    {"name": "cpp-httplib", "part": "engine", "version": "0.58.0", "license": "MIT"},
+    {"name": "libc++", "part": "linked", "license": "Apache-2.0 WITH LLVM-exception"},
+    {"name": "@scope/page", "part": "page", "version": "1.0", "purl": "pkg:npm/%40scope/page@1.0"},
+]
 
 
 @dataclass(frozen=True)
@@ -192,6 +200,7 @@ def write_runtime_files(folder: Path, program: bytes = b"") -> None:
         "ui/_app/page.js": b"let x = 1;\n" * 50,
         "licenses/llama.cpp.txt": b"MIT\n",
         "sources/gpu.tar": b"x.cu\0// kernel\n",
+        "components.json": json.dumps(COMPONENTS).encode(),
     }
     for name, content in files.items():
         path = folder / name

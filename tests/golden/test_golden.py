@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
-from ingot.bundle.writer import write_bundle
+from ingot.bundle.writer import Last, write_bundle
 from ingot.console import NullProgress
 from ingot.recipe.gpumodule import GpuModule
 from ingot.recipe.plan import Artefact, load_inputs, plan
@@ -49,7 +49,8 @@ def write(folder: Path) -> Path:
     vulkan = GpuModule(other, sha256_of(other), VULKAN_FACTS)
     contents = plan(artefact, load_inputs(artefact), runtime, (cuda, vulkan))
     about = replace(contents.about, builder={"name": "ingot", "version": "0"})
-    write_bundle(artefact.output, replace(contents, about=about), NullProgress())
+    last = Last("sbom.json", "sbom", lambda manifest: b"{}\n")
+    write_bundle(artefact.output, replace(contents, about=about, last=last), NullProgress())
     return artefact.output
 
 

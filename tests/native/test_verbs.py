@@ -143,6 +143,39 @@ def test_licenses_include_the_engines(hello: Path, run: Run) -> None:
     assert "The ggml authors" in text
 
 
+def test_sbom_is_the_entry_and_names_the_model_and_the_engine(
+    hello: Path, run: Run, tmp_path: Path
+) -> None:
+    done = run(hello, "sbom")
+    assert done.returncode == 0 and done.stderr == b""
+    assert run(hello, "extract", "-o", tmp_path, "sbom.json").returncode == 0
+    assert (tmp_path / "sbom.json").read_bytes() == done.stdout
+    document = json.loads(done.stdout)
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    names = {one["name"]: one for one in document["components"]}
+    assert names["PyStdlib 7M"]["type"] == "machine-learning-model"
+    assert {"llama.cpp", "cpp-httplib", "libc++", "svelte", "ggml-cpu-haswell.so"} <= names.keys()
+
+
+def test_every_licence_text_belongs_to_a_component_of_the_sbom(hello: Path, run: Run) -> None:
+    entries = json.loads(run(hello, "info", "--json").stdout)["entries"]
+    carried = {entry["name"] for entry in entries if entry["role"] == "license"}
+    components = json.loads(run(hello, "sbom").stdout)["components"]
+    named = {
+        one["value"]
+        for component in components
+        for one in component.get("properties", [])
+        if one["name"] == "ingot:license-entry"
+    }
+    assert named == carried
+    assert all("licenses" in one for one in components if one["bom-ref"].startswith("library/"))
+
+
+def test_a_bare_runtime_has_no_sbom(runtime_image: RuntimeImage, run: Run) -> None:
+    done = run(runtime_image.program, "sbom")
+    assert done.returncode == 3 and b"bare runtime" in done.stderr
+
+
 def test_tokenize_gives_ids_and_pieces(hello: Path, run: Run) -> None:
     tokens = json.loads(run(hello, "tokenize", "-p", "def f(x):", "--json").stdout)["tokens"]
     assert tokens[0]["piece"] == "<s>"

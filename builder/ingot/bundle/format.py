@@ -14,6 +14,7 @@ included. No size is limited to 32 bits.
                        licenses/NAME          method 8, or 0 where deflating gains nothing
                        ui/NAME                likewise
                        sources/NAME           likewise
+                       sbom.json              likewise
                      central directory
                      ZIP64 end of central directory record (56 bytes)
                      ZIP64 end of central directory locator (20 bytes)

@@ -26,9 +26,10 @@ from ingot.gguf.kernels import KernelSet
 
 MODEL, PROJECTOR, LORA, DRAFT = "model", "projector", "lora", "draft"
 HASHES, MODULE, LICENSE, UI, SOURCE = "hashes", "module", "license", "ui", "source"
+SBOM = "sbom"
 WEIGHTS = (MODEL, PROJECTOR, LORA, DRAFT)
-ROLES = (*WEIGHTS, HASHES, MODULE, LICENSE, UI, SOURCE)
-DEFLATABLE = (LICENSE, UI, SOURCE)
+ROLES = (*WEIGHTS, HASHES, MODULE, LICENSE, UI, SOURCE, SBOM)
+DEFLATABLE = (LICENSE, UI, SOURCE, SBOM)
 
 CUDA, VULKAN = "cuda", "vulkan"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from ingot.bundle.copying import Copier, Digest, Job
 from ingot.bundle.deflate import Packed, pack
 from ingot.bundle.digest import LEAF_SIZE, chunk_count, crc32, sha256
-from ingot.bundle.format import STORED, name_problem, tail
+from ingot.bundle.format import DEFLATED, STORED, name_problem, tail
 from ingot.bundle.inputs import FileRegion, Segment, total_size
 from ingot.bundle.layout import Item, Layout, alignment_of, plan_layout
 from ingot.bundle.manifest import (
@@ -35,6 +35,7 @@ from ingot.errors import InputError, IntegrityError
 _WORST_NUMBER = (1 << 63) - 1
 _WORST_CRC = (1 << 32) - 1
 _NO_HASH = "0" * 64
+_OVERHEAD = 1024  # bytes, more than the two headers of an entry
 
 
 @dataclass(frozen=True)
@@ -54,23 +55,39 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Last:
+    """The last entry, whose content follows from all others: ``make`` gets the manifest without it,
+    with every hash, when they have been written.
+    """
+
+    name: str
+    role: str
+    make: Callable[[Manifest], bytes]
+
+
+@dataclass(frozen=True)
 class Contents:
     """Everything that goes into one executable."""
 
     about: Description
     program: Source
     sources: tuple[Source, ...]
+    last: Last | None = None
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A placed executable; sources, entries and records run parallel, in file order."""
+    """A placed executable; sources, entries and records run parallel, in file order.
+
+    The last entry is not placed yet: ``room`` is how many bytes it will take at most.
+    """
 
     contents: Contents
     sources: tuple[Source, ...]
     packed: dict[str, Packed]
     entries: tuple[Entry, ...]
     layout: Layout
+    room: int
 
 
 def write_bundle(output: Path, contents: Contents, progress: Progress) -> Manifest:
@@ -111,9 +128,13 @@ def _plan(contents: Contents) -> _Plan:
     for source in small:
         _expect(source, packed[source.name].sha256)
     items = tuple(_item(source, packed.get(source.name)) for source in sources)
-    draft = _draft(contents.about, sources, items)
+    draft = _draft(contents, sources, items)
     layout = plan_layout(total_size(contents.program.segments), len(draft.encode()), items)
-    return _Plan(contents, sources, packed, draft.entries, layout)
+    placed = draft.entries[: len(items)]
+    # Made once without hashes, too: what cannot be made is to be known before gigabytes are copied.
+    last = contents.last
+    room = _OVERHEAD + len(last.make(replace(draft, entries=placed))) if last else 0
+    return _Plan(contents, sources, packed, placed, layout, room)
 
 
 def _ordered(sources: Sequence[Source]) -> tuple[Source, ...]:
@@ -144,25 +165,31 @@ def _item(source: Source, packed: Packed | None) -> Item:
     return Item(source.name, source.role, STORED, size, size)
 
 
-def _draft(about: Description, sources: Sequence[Source], items: Sequence[Item]) -> Manifest:
+def _draft(contents: Contents, sources: Sequence[Source], items: Sequence[Item]) -> Manifest:
     """The manifest with the longest possible number in every place, to know its size."""
-    entries = tuple(
-        Entry(
-            name=item.name,
-            role=item.role,
-            method=item.method,
-            offset=_WORST_NUMBER,
-            size=item.size,
-            stored=item.stored,
-            crc32=_WORST_CRC,
-            sha256=None if item.role in WEIGHTS else _NO_HASH,
-            target=source.target,
-            leaves=leaves_name(item.name) if item.role in WEIGHTS else None,
-            gpu=source.gpu,
-        )
-        for source, item in zip(sources, items, strict=True)
+    entries = [_entry(source, item) for source, item in zip(sources, items, strict=True)]
+    last = contents.last
+    if last is not None:
+        item = Item(last.name, last.role, DEFLATED, _WORST_NUMBER, _WORST_NUMBER)
+        entries.append(_entry(Source(last.name, last.role, ()), item))
+    return Manifest(contents.about, _WORST_NUMBER, _WORST_NUMBER, _NO_HASH, tuple(entries))
+
+
+def _entry(source: Source, item: Item) -> Entry:
+    """Not placed, not hashed."""
+    return Entry(
+        name=item.name,
+        role=item.role,
+        method=item.method,
+        offset=_WORST_NUMBER,
+        size=item.size,
+        stored=item.stored,
+        crc32=_WORST_CRC,
+        sha256=None if item.role in WEIGHTS else _NO_HASH,
+        target=source.target,
+        leaves=leaves_name(item.name) if item.role in WEIGHTS else None,
+        gpu=source.gpu,
     )
-    return Manifest(about, _WORST_NUMBER, _WORST_NUMBER, _NO_HASH, entries)
 
 
 def _fill(fd: int, output: Path, plan: _Plan, step: Step) -> Manifest:
@@ -177,7 +204,7 @@ def _fill(fd: int, output: Path, plan: _Plan, step: Step) -> Manifest:
     with Copier(jobs, fd) as copier:
         os.ftruncate(fd, layout.file_size)
         shared = copier.clone()
-        _check_space(fd, output, layout.file_size - shared)
+        _check_space(fd, output, layout.file_size + plan.room - shared)
         digests = copier.run(step)
     results = {source.name: digest for source, digest in zip(copied, digests, strict=True)}
     for source in copied:
@@ -191,27 +218,57 @@ def _write_small_parts(
 ) -> Manifest:
     """Headers, hashes, deflated entries, the manifest and the central directory."""
     leaves = {leaves_name(name): digest.leaves for name, digest in results.items()}
-    entries, records = [], []
+    done, records = [], []
     for entry, placed in zip(plan.entries, plan.layout.records, strict=True):
         data = plan.packed[entry.name].data if entry.name in plan.packed else None
         if entry.role == HASHES:
             data = leaves[entry.name]
-        if data is not None:
-            _write(fd, data, placed.data_offset)
         crc, digest = _hashes(entry, plan, results, leaves)
-        record = replace(placed, crc32=crc)
-        _write(fd, local_header(record, alignment_of(entry.role)), record.header_offset)
-        records.append(record)
-        entries.append(replace(entry, offset=record.data_offset, crc32=crc, sha256=digest))
+        records.append(_write_entry(fd, entry, replace(placed, crc32=crc), data))
+        done.append(replace(entry, offset=placed.data_offset, crc32=crc, sha256=digest))
     manifest = Manifest(
         about=plan.contents.about,
         file_size=plan.layout.file_size,
         program_size=plan.layout.program_size,
         program_sha256=program.sha256 or _NO_HASH,
-        entries=tuple(entries),
+        entries=tuple(done),
     )
-    _write_manifest(fd, manifest, plan.layout, records)
+    layout = plan.layout
+    if plan.contents.last is not None:
+        manifest, layout, record = _write_last(fd, plan.contents.last, plan, manifest)
+        records.append(record)
+    _write_manifest(fd, manifest, layout, records)
     return manifest
+
+
+def _write_last(
+    fd: int, last: Last, plan: _Plan, manifest: Manifest
+) -> tuple[Manifest, Layout, Record]:
+    """Behind all others, none of which it moves: only now is it known how long it is."""
+    source = Source(last.name, last.role, (last.make(manifest),))
+    packed = pack(source.segments)
+    item = _item(source, packed)
+    before = [Item(e.name, e.role, e.method, e.size, e.stored) for e in manifest.entries]
+    old = plan.layout
+    layout = plan_layout(old.program_size, old.manifest.size, [*before, item])
+    record = replace(layout.records[-1], crc32=packed.crc32)
+    entry = replace(
+        _entry(source, item),
+        offset=record.data_offset,
+        crc32=packed.crc32,
+        sha256=packed.sha256,
+    )
+    _write_entry(fd, entry, record, packed.data)
+    entries = (*manifest.entries, entry)
+    return replace(manifest, file_size=layout.file_size, entries=entries), layout, record
+
+
+def _write_entry(fd: int, entry: Entry, record: Record, data: bytes | None) -> Record:
+    """The local header, and ``data`` unless it was copied before."""
+    if data is not None:
+        _write(fd, data, record.data_offset)
+    _write(fd, local_header(record, alignment_of(entry.role)), record.header_offset)
+    return record
 
 
 def _hashes(

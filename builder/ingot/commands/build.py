@@ -131,6 +131,7 @@ def command(
         license=license_,
         ui=not no_ui,
         sources=not no_sources,
+        provenance=models.provenance,
     )
     show(make(artefact, gpu, progress, force=force), as_json)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ingot.bundle.manifest import HASHES, MODULE, WEIGHTS, Entry, Manifest
+from ingot.bundle.manifest import HASHES, MODULE, SBOM, WEIGHTS, Entry, Manifest
 from ingot.bundle.reader import Bundle, is_bundle, open_bundle
 from ingot.commands import json_option, print_json
 from ingot.commands._text import (
@@ -99,9 +99,9 @@ def _module_text(entry: Entry) -> str:
 
 
 def _entry_lines(manifest: Manifest) -> list[str]:
-    """Weights, modules and hashes one by one; licences, the page and sources as sums."""
+    """Weights, modules and hashes one by one; the SBOM; licences, the page and sources as sums."""
     rows = [("name", "role", "size", "in file", "sha256")]
-    for entry in manifest.with_role(*WEIGHTS, MODULE, HASHES):
+    for entry in manifest.with_role(*WEIGHTS, MODULE, HASHES, SBOM):
         digest = _digest(manifest, entry)
         rows.append((entry.name, entry.role, f"{entry.size:,}", f"{entry.stored:,}", digest[:16]))
     for role, what in (("license", "licenses/"), ("ui", "ui/"), ("source", "sources/")):

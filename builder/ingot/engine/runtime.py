@@ -18,6 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from ingot import process
 from ingot.console import Progress
+from ingot.engine import components
+from ingot.engine.components import Component
 from ingot.engine.fetch import engine_source
 from ingot.engine.gpusources import ARCHIVE, archive, collect_sources
 from ingot.engine.nativelicenses import collect
@@ -31,7 +33,7 @@ from ingot.toolchain.packages import Target
 RECORD = "runtime.json"
 RECORD_FORMAT = 1
 _RECORD_LIMIT = 1 << 20
-_RECIPE = "4"  # raise it when this file changes what an image holds
+_RECIPE = "5"  # raise it when this file changes what an image holds
 _TARGETS = ("ingot-runtime", "ingot-modules")
 _BUILD_TYPE = "Release"
 _DEFLATED = ("ui", "licenses", "sources")
@@ -42,6 +44,7 @@ _GROUPS = ("modules", "deflated", *_DEFLATED)
 class RuntimeImage:
     """A complete image. Names in ``ui``, ``licenses`` and ``sources`` are relative, with forward
     slashes. ``deflated`` has what executables carry compressed: ``ui/index.html`` -> its file.
+    ``components`` are the third-party libraries inside.
 
     ``identity`` is ``{"engine": {package, version, commit, sha256}, "toolchain": {name: version},
     "key": hex}``.
@@ -55,6 +58,7 @@ class RuntimeImage:
     licenses: tuple[tuple[str, Path], ...]
     sources: tuple[tuple[str, Path], ...]
     deflated: Mapping[str, Path]
+    components: tuple[Component, ...]
     identity: Mapping[str, object]
 
     @classmethod
@@ -66,6 +70,7 @@ class RuntimeImage:
         record = _read_record(root)
         paths: dict[str, list[tuple[str, Path]]] = {group: [] for group in _GROUPS}
         program: Path | None = None
+        listed: tuple[Component, ...] | None = None
         for name, size in record.files.items():
             path = root / name
             if not path.is_file() or path.stat().st_size != size:
@@ -73,12 +78,14 @@ class RuntimeImage:
             group, _, rest = name.partition("/")
             if name == "program":
                 program = path
+            elif name == components.FILE:
+                listed = components.read(path)
             elif rest and group in paths:
                 paths[group].append((rest, path))
             else:
                 raise _bad_image(root, f"nobody knows what {name!r} is for")
-        if program is None or not paths["modules"]:
-            raise _bad_image(root, "the program or its modules are not recorded")
+        if program is None or listed is None or not paths["modules"]:
+            raise _bad_image(root, "the program, its modules or its components are not recorded")
         return cls(
             root=root,
             target=record.target,
@@ -88,6 +95,7 @@ class RuntimeImage:
             licenses=tuple(paths["licenses"]),
             sources=tuple(paths["sources"]),
             deflated=dict(paths["deflated"]),
+            components=listed,
             identity=record.identity,
         )
 
@@ -284,6 +292,8 @@ def _assemble(folder: Path, build: Path, page: Path, engine: Path, compiler: zig
     for name, text in collect(engine, compiler).items():
         (folder / "licenses" / name).write_bytes(text)
     shutil.copyfile(page / LICENSES, folder / "licenses" / "web-page.txt")
+    inside = components.collect(engine, compiler, (page / LICENSES).read_text("utf-8"))
+    components.write(folder / components.FILE, inside)
 
 
 def _add_sources(folder: Path, engine: Path, sources: Sources, target: Target) -> None:

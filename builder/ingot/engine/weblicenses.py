@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+_HEAD = "The web page contains these npm packages, or parts of them:"
+_UNKNOWN = "see its text"
 _SOURCES = {".ts", ".js", ".svelte", ".css"}
 _LICENSE_NAMES = ("LICENSE", "LICENCE", "COPYING", "NOTICE")
 _IMPORT = re.compile(
@@ -79,17 +81,30 @@ def license_text(project: Path) -> str:
     for place in closure(lock, sorted(names | set(_IMPLIED))):
         entry = lock[place]
         label = f"{place.rpartition('node_modules/')[2]} {entry.get('version', '')}"
-        listed.append(f"{label}: {entry.get('license', 'see its text')}")
+        listed.append(f"{label}: {entry.get('license', _UNKNOWN)}")
         for text in _texts(project / place):
             texts.setdefault(text, []).append(label)
     for path in files:  # what the sources themselves vendor
         if path.name.upper().startswith(_LICENSE_NAMES):
             texts.setdefault(_tidy(path), []).append(path.parent.name)
-    parts = ["The web page contains these npm packages, or parts of them:", ""]
+    parts = [_HEAD, ""]
     parts += dict.fromkeys(listed)
     for text, labels in texts.items():
         parts += ["", "-" * 72, ", ".join(dict.fromkeys(labels)), "", text]
     return "\n".join(parts) + "\n"
+
+
+def listed_packages(text: str) -> tuple[tuple[str, str | None, str | None], ...]:
+    """(name, version, licence) of each package that ``license_text`` has listed in ``text``."""
+    head, _line, _texts = text.partition("-" * 72)
+    found = []
+    for line in head.removeprefix(_HEAD).split("\n"):
+        label, colon, license_ = line.partition(": ")
+        if colon:
+            name, _space, version = label.rpartition(" ")
+            known = license_ if license_ != _UNKNOWN else None
+            found.append((name, version or None, known))
+    return tuple(found)
 
 
 def _texts(folder: Path) -> Iterator[str]:

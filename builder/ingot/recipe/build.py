@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ingot.bundle.inputs import Segment
+from ingot.bundle.inputs import Segment, open_input
 from ingot.bundle.manifest import (
     CUDA,
     LICENSE,
     MODEL,
     MODULE,
+    SBOM,
     SOURCE,
     WEIGHTS,
     Entry,
@@ -27,6 +28,8 @@ from ingot.engine.kernels import ask_kernels, header_of
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import RuntimeImage
 from ingot.errors import InputError
+from ingot.gguf.facts import model_facts
+from ingot.gguf.reader import read_gguf_from
 from ingot.recipe import vulkanmodule
 from ingot.recipe.args import check_args
 from ingot.recipe.gpumodule import GpuModule, sources_digest
@@ -41,7 +44,10 @@ from ingot.recipe.plan import (
     plan,
     program_source,
     runtime_sources,
+    sbom_entry,
+    source_date,
 )
+from ingot.recipe.sbom import Ingredients, read_provenance
 from ingot.toolchain.vulkan import load_pins
 
 
@@ -158,7 +164,22 @@ def _contents(
     if sources is None:
         sources = bool(bundle.manifest.with_role(SOURCE))
     own = runtime_sources(runtime, ui=ui, sources=sources)
-    return Contents(about, program_source(runtime), (*kept, *own))
+    last = sbom_entry(_ingredients(bundle, runtime))
+    return Contents(about, program_source(runtime), (*kept, *own), last)
+
+
+def _ingredients(bundle: Bundle, runtime: RuntimeImage) -> Ingredients:
+    """What can be read off the weights is read again; what cannot, the old SBOM knows."""
+    facts = {}
+    for entry in bundle.manifest.with_role(*WEIGHTS):
+        region = bundle.region(entry)
+        with suppress(InputError), open_input(region.path) as (stream, _size):
+            # Damage is found by the hashes, while the weights are copied.
+            gguf = read_gguf_from(stream, name=entry.name, start=region.offset, size=entry.size)
+            facts[entry.name] = model_facts(gguf)
+    old = bundle.manifest.with_role(SBOM)
+    provenance = read_provenance(bundle.read(old[0])) if old else {}
+    return Ingredients(runtime.components, facts, provenance, source_date())
 
 
 def _kept_sources(bundle: Bundle) -> Sequence[Source]:

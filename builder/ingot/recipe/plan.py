@@ -6,8 +6,9 @@ writes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ingot import __version__
@@ -20,30 +21,34 @@ from ingot.bundle.manifest import (
     MODEL,
     MODULE,
     PROJECTOR,
+    SBOM,
     SOURCE,
     UI,
     Description,
     GpuFacts,
 )
-from ingot.bundle.writer import Contents, Source
+from ingot.bundle.writer import Contents, Last, Source
 from ingot.engine.runtime import RuntimeImage
-from ingot.errors import InputError
+from ingot.errors import InputError, UsageError
 from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights
 from ingot.recipe.args import check_args
 from ingot.recipe.fit import check_draft, check_lora, check_model, check_projector
 from ingot.recipe.gpumodule import GpuModule
+from ingot.recipe.sbom import SBOM_NAME, Ingredients, Provenance, write_sbom
 
 MODEL_LICENSE = "licenses/model.txt"
 LICENSE_MAX = 4 << 20
 _TEXT_MAX = 4096
+_LATEST = 253_402_300_799  # seconds: the end of the year 9999
 BUILDER = {"name": "ingot", "version": __version__}
 
 
 @dataclass(frozen=True)
 class Artefact:
     """One executable to build. ``name`` None means the model's file name without its ending;
-    ``args`` are default arguments for the engine, one word each.
+    ``args`` are default arguments for the engine, one word each. ``provenance`` is for the SBOM, by
+    the path that is given here as ``model``, ``mmproj``, ``loras`` or ``draft``.
     """
 
     model: Path
@@ -57,6 +62,7 @@ class Artefact:
     license: Path | None = None
     ui: bool = True
     sources: bool = True
+    provenance: Mapping[Path, Provenance] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,45 @@ def plan(
         model=model_facts(inputs.model.gguf).to_json(),
     )
     own = runtime_sources(runtime, ui=artefact.ui, sources=artefact.sources)
-    return Contents(about, program_source(runtime), (*sources, *own))
+    facts = {
+        name: model_facts(weights.gguf)
+        for name, (_role, weights) in zip(names, inputs.weights(), strict=True)
+    }
+    provenance = dict(zip(names, _provenance(artefact, inputs), strict=True))
+    ingredients = Ingredients(runtime.components, facts, provenance, source_date())
+    last = sbom_entry(ingredients)
+    return Contents(about, program_source(runtime), (*sources, *own), last)
+
+
+def _provenance(artefact: Artefact, inputs: Inputs) -> Iterable[Provenance]:
+    """In the order of ``inputs.weights()``. The sha256 of a part is not that of joined weights."""
+    paths = [artefact.model, artefact.mmproj, *artefact.loras, artefact.draft]
+    given = [path for path in paths if path is not None]
+    for path, (_role, weights) in zip(given, inputs.weights(), strict=True):
+        known = artefact.provenance.get(path, Provenance())
+        yield known if len(weights.files) == 1 else replace(known, sha256=None)
+
+
+def sbom_entry(ingredients: Ingredients) -> Last:
+    """The entry with the SBOM, which is written last: it has the hashes of all others."""
+    return Last(SBOM_NAME, SBOM, lambda manifest: write_sbom(manifest, ingredients))
+
+
+def source_date() -> int | None:
+    """SOURCE_DATE_EPOCH (reproducible-builds.org), seconds since 1970.
+
+    Raises UsageError ``bad-source-date`` when it is set to anything else.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) > _LATEST:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {text!r}, not a number of seconds since 1970",
+            hint="set it to one, or unset it",
+            code="bad-source-date",
+        )
+    return int(text)
 
 
 def describe(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from ingot.engine import nativelicenses
+from ingot.engine import components, nativelicenses
 from ingot.engine.pin import EnginePin, Sources
 from ingot.toolchain.packages import Target, ToolchainPins
 from tests.unit.package_index import Index
@@ -35,6 +35,15 @@ cd "$2" && mkdir -p modules && echo "[1/2] Building CXX object a.o"
 echo program > ingot-runtime; echo module > modules/ggml-cpu-x.so; echo "[2/2] Linking"
 """
 
+# As the vendored libraries and libc++ say their versions, all of them at once.
+VERSIONS = b"""#define CPPHTTPLIB_VERSION "1.2.3"
+#define NLOHMANN_JSON_VERSION_MAJOR 1
+#define MA_VERSION_MAJOR 1
+#define XXH_VERSION_MAJOR 1
+VERSION_MINOR 2 VERSION_PATCH 3
+/* stb_image - v1.2 */
+#  define _LIBCPP_VERSION 010203
+"""
 GPU_SOURCES = {
     "ggml/src/ggml-cuda/a.cu": b'#include "a.cuh"\n',
     "ggml/src/ggml-cuda/a.cuh": b'#include "ggml.h"\n#include "vendors/cuda.h"\n',
@@ -76,6 +85,9 @@ def _engine_files() -> dict[str, bytes]:
     files = dict.fromkeys(nativelicenses.WHOLE.values(), b"terms\n")
     for place, opening in nativelicenses.COMMENT.values():
         files[place] = f"/*\n{opening} terms */\n".encode()
+    for library in components.VENDORED:
+        if library.version:
+            files[library.version[0]] = files.get(library.version[0], b"") + VERSIONS
     files["tools/ui/package-lock.json"] = b'{"packages": {"node_modules/a": {"version": "1"}}}'
     files["tools/ui/svelte.config.js"] = b"export default {};"
     files |= GPU_SOURCES
@@ -89,6 +101,7 @@ def _zig_files() -> dict[str, bytes]:
     return {
         **files,
         "ziglang/lib/libc/glibc/LICENSES": b"terms\n",
+        "ziglang/lib/libcxx/include/__config": VERSIONS,
         "ziglang/LICENSE": b"terms\n",
         "ziglang/zig": b"#!/bin/sh\n",
     }

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from ingot.engine import components
+from ingot.engine.components import Component
 from ingot.engine.pin import Sources, load_sources
 from ingot.engine.runtime import (
     RECORD,
@@ -19,6 +21,10 @@ from ingot.engine.runtime import (
 )
 from ingot.errors import IntegrityError, ToolchainError
 
+COMPONENTS = (
+    Component("a", components.ENGINE, "1.0", "MIT", "pkg:github/a/a@v1.0", "a.txt"),
+    Component("b", components.PAGE),
+)
 IDENTITY = {
     "engine": {"package": "p", "version": "1", "commit": "c", "sha256": "0" * 64},
     "toolchain": {"ziglang": "1"},
@@ -44,6 +50,7 @@ def image(tmp_path: Path) -> Path:
         path.write_text(name)
     (root / "ui" / "_app").mkdir()
     (root / "ui" / "_app" / "x.js").write_text("js")
+    components.write(root / components.FILE, COMPONENTS)
     write_record(root, "linux-x86_64", IDENTITY)
     return root
 
@@ -60,6 +67,7 @@ def test_an_image_loads_as_it_was_written(image: Path) -> None:
     assert loaded.licenses == (("x.txt", image / "licenses/x.txt"),)
     assert loaded.sources == (("gpu.tar", image / "sources/gpu.tar"),)
     assert loaded.deflated == {"ui/index.html": image / "deflated/ui/index.html"}
+    assert loaded.components == COMPONENTS
     assert loaded.identity == IDENTITY
 
 
@@ -74,6 +82,7 @@ Edit = Callable[[dict[str, Any]], object]
         lambda record: record.update(files=[]),
         lambda record: record["identity"].pop("key"),
         lambda record: record["files"].pop("program"),
+        lambda record: record["files"].pop("components.json"),
         lambda record: record["files"].update({"program": 1}),
         lambda record: record["files"].update({"../../etc/passwd": 1}),
         lambda record: record["files"].update({"/etc/passwd": 1}),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.engine.weblicenses import closure, imported_names, license_text
+from ingot.engine.weblicenses import closure, imported_names, license_text, listed_packages
 
 LOCK: dict[str, dict[str, object]] = {
     "": {"name": "ui"},
@@ -56,3 +56,8 @@ def test_each_licence_text_is_given_once_with_its_packages(tmp_path: Path) -> No
     assert "Own terms" in text
     assert "Vendored terms" in text
     assert "builder" not in text
+    assert listed_packages(text) == (
+        ("a", "1.0", "MIT"),
+        ("b", "2.0", None),
+        ("c", "3.0", "ISC"),
+    )
