@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from click.shell_completion import CompletionItem
 
 from ingot.console import Console
 from ingot.errors import UsageError
+from ingot.recipe.make import provenance_of
 from ingot.recipe.sbom import Provenance
-from ingot.sources.address import shown
 from ingot.sources.choose import Role
-from ingot.sources.fetch import Fetched, fetch
+from ingot.sources.fetch import fetch
 from ingot.sources.reference import parse_hub, parse_reference
 from ingot.sources.resolve import Resolved, resolve
 from ingot.sources.settings import settings_from
@@ -124,13 +124,5 @@ def fetch_models(found: Found, progress: Console) -> Models:
         model.projector.path if model.projector else place(found.mmproj),
         tuple(local[id(lora)].model for lora in found.loras),
         place(found.draft),
-        dict(_provenance(local.values())),
+        dict(provenance_of(local.values())),
     )
-
-
-def _provenance(fetched: Iterable[Fetched]) -> Iterator[tuple[Path, Provenance]]:
-    """By the file that stands for the model. Paths on this machine are nobody else's business."""
-    for one in fetched:
-        for file in (one.parts[0], one.projector):
-            if file is not None and file.source.url is not None:
-                yield file.path, Provenance(shown(file.source.url), file.sha256)

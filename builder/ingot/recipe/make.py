@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingot.bundle.output import check_output
@@ -17,8 +17,10 @@ from ingot.recipe.gpumodule import Compiler, GpuModule, ensure_cuda, find_compil
 from ingot.recipe.lock import Lock, locked_need, resolve_need
 from ingot.recipe.orders import Need, Order
 from ingot.recipe.plan import Artefact
+from ingot.recipe.sbom import Provenance
 from ingot.recipe.schema import Limits
 from ingot.recipe.vulkanmodule import ensure_kit, ensure_vulkan
+from ingot.sources.address import shown
 from ingot.sources.fetch import Fetched, fetch
 from ingot.sources.resolve import Resolved
 from ingot.sources.web import Web
@@ -108,7 +110,27 @@ def _artefact(order: Order, output: Path, local: dict[Need, Fetched], folder: Pa
         license=folder / order.license_file if order.license_file else None,
         ui=order.ui,
         sources=order.sources,
+        provenance=_provenance(order, local),
     )
+
+
+def provenance_of(fetched: Iterable[Fetched]) -> Iterator[tuple[Path, Provenance]]:
+    """For the SBOM, by the file that stands for the model. Paths on this machine are nobody else's
+    business.
+    """
+    for one in fetched:
+        for file in (one.parts[0], one.projector):
+            if file is not None and file.source.url is not None:
+                yield file.path, Provenance(shown(file.source.url), file.sha256)
+
+
+def _provenance(order: Order, local: Mapping[Need, Fetched]) -> dict[Path, Provenance]:
+    """With the licence that the recipe names for its main model."""
+    known = dict(provenance_of(local.values()))
+    if order.license is not None:
+        main = local[order.main].model
+        known[main] = replace(known.get(main, Provenance()), license=order.license)
+    return known
 
 
 def _check_limits(limits: Limits, result: BuildResult) -> None:

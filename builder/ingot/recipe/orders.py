@@ -40,6 +40,7 @@ class Order:
     draft: Need | None = None
     name: str | None = None
     description: str | None = None
+    license: str | None = None
     license_file: str | None = None
     args: tuple[str, ...] = ()
     gpu: tuple[str, ...] = ()
@@ -103,6 +104,7 @@ def _order(recipe: Recipe, target: Target) -> Order:
         draft=_need(DRAFT, model.draft) if model.draft else None,
         name=name,
         description=metadata.description,
+        license=metadata.license,
         license_file=metadata.license_file,
         args=args,
         gpu=gpu.modules,
