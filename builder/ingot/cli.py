@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "plan": "Say what building a recipe would do.",
     "test": "Run a recipe's tests against its executables.",
     "collect": "Gather executables from several jobs, with their checksums.",
+    "diff": "Say what differs between two executables.",
     "inspect": "Show what is inside an executable or a GGUF.",
     "kernels": "Show what a model asks of a GPU: ops, types, head sizes.",
     "verify": "Check every byte of an executable against its manifest.",

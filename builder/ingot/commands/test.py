@@ -56,9 +56,9 @@ def command(recipe: Path, place: Path, targets: tuple[str, ...], as_json: bool) 
                 "results": {name: [o.to_json() for o in found] for name, found in results.items()},
             }
         )
-    else:
-        for name, outcomes in results.items():
-            _show(name, outcomes)
+        click.get_current_context().exit(1 if failed else 0)
+    for name, outcomes in results.items():
+        _show(name, outcomes)
     if failed:
         raise AnswerNo(f"{len(failed)} of the recipe's tests failed", code="tests-failed")
 

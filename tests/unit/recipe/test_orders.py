@@ -7,6 +7,9 @@ import pytest
 from ingot.errors import InputError, UsageError
 from ingot.recipe.orders import Need, digest, orders
 from ingot.recipe.schema import Recipe, json_schema
+from tests.conftest import REPOSITORY
+
+PUBLISHED = REPOSITORY / "docs" / "reference" / "recipe.schema.json"
 
 
 def recipe(**tables: object) -> Recipe:
@@ -83,3 +86,12 @@ def test_the_schema_closes_every_table() -> None:
     tables = [schema, *schema["$defs"].values()]
     assert all(t["additionalProperties"] is False for t in tables if t.get("type") == "object")
     assert "max-size" in schema["$defs"]["Limits"]["properties"]
+
+
+def test_the_published_schema_is_this_one() -> None:
+    """To write it: python -m tests.unit.recipe.test_orders"""
+    assert json.loads(PUBLISHED.read_text("utf-8")) == json_schema()
+
+
+if __name__ == "__main__":
+    PUBLISHED.write_text(json.dumps(json_schema(), indent=1) + "\n", "utf-8")
