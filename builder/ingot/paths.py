@@ -45,8 +45,16 @@ def cache_dir() -> Path:
 
 
 def make_folder(path: Path) -> Path:
-    """Create ``path`` and its parents; InputError names it when that is impossible."""
+    """Create ``path`` and its parents; InputError names it when that is impossible.
+
+    The cache itself is made for this user alone: executables refuse to load modules from one that
+    others may write to, which a umask of 002 would allow.
+    """
+    root = cache_dir()
     try:
+        if path.is_relative_to(root) and not root.exists():
+            root.parent.mkdir(parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, exist_ok=True)
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(

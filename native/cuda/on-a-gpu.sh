@@ -3,6 +3,9 @@
 # compare with the CPU. Prints what native/cuda/NOTES.md wants to know.
 #
 #     sh on-a-gpu.sh ./model [FOLDER]
+#
+# With ENGINE naming the engine's source folder (vendor/llama.cpp of its package) and cmake installed,
+# upstream's full backend is compiled and measured in the same run.
 set -u
 model=$1
 cache=${2:-$(mktemp -d)}
@@ -36,3 +39,17 @@ say "tokens per second: GPU, GPU without cuBLAS, GPU without flash attention, CP
 INGOT_CUBLAS=0 "$model" bench -ngl 99 --cache-dir "$cache"
 "$model" bench -ngl 99 -fa 0 --cache-dir "$cache"
 "$model" bench --gpu none
+
+if [ -n "${ENGINE:-}" ]; then
+    say "upstream's full backend: compiled for this GPU"
+    cmake -S "$ENGINE" -B "$cache/upstream" -DCMAKE_BUILD_TYPE=Release -DGGML_CUDA=ON \
+        -DCMAKE_CUDA_ARCHITECTURES=native -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF >"$cache/upstream.log" 2>&1
+    timed cmake --build "$cache/upstream" --target llama-bench --parallel "$(nproc)" >>"$cache/upstream.log" 2>&1
+    tail -n 1 "$cache/upstream.log"
+    "$model" extract -o "$cache/extracted" >/dev/null
+    for gguf in "$cache"/extracted/models/*.gguf; do
+        say "upstream, $(basename "$gguf")"
+        "$cache/upstream/bin/llama-bench" -m "$gguf" -ngl 99
+        "$cache/upstream/bin/llama-bench" -m "$gguf" -ngl 99 -fa 1
+    done
+fi

@@ -206,6 +206,7 @@ static const Backend & choose_backend(const std::string & kind) {
         if (kind != "auto" && kind != backend->kind) continue;
         const Probe & probe = backend->devices();
         if (!probe.devices.empty()) return *backend;
+        if (kind == "auto" && backend == &METAL && !why.empty()) continue;  // nobody expects one here
         why += (why.empty() ? "" : "; ") + probe.why;
     }
     if (why.empty()) throw Failure(EXIT_USAGE, "no module is compiled for --gpu " + kind, "one of auto, nvidia, amd, apple");

@@ -158,3 +158,15 @@ def test_folder_size_adds_up_files(tmp_path: Path) -> None:
     (tmp_path / "a" / "x").write_bytes(b"12345")
     (tmp_path / "y").write_bytes(b"123")
     assert paths.folder_size(tmp_path) == 8
+
+
+def test_the_cache_is_for_its_user_alone_whatever_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGOT_CACHE", str(tmp_path / "home" / "cache"))
+    before = os.umask(0o002)
+    try:
+        paths.make_folder(paths.cache_dir() / "tools")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "home" / "cache").stat().st_mode & 0o777 == 0o700
