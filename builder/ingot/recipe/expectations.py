@@ -58,8 +58,8 @@ def run_tests(executable: Path, tests: Sequence[Expectation], progress: Progress
     return outcomes
 
 
-def run_test(executable: Path, test: Expectation, name: str, *, embeddings: bool = True) -> Outcome:
-    """One test. ``embeddings``: whether API conformance includes them."""
+def run_test(executable: Path, test: Expectation, name: str) -> Outcome:
+    """One test."""
     if test.api is not None:
         with serving(executable, test.args) as (base, problem):
             problems = [problem] if problem else check_api(base)
@@ -115,6 +115,9 @@ def ask(executable: Path, prompt: str, args: Sequence[str]) -> Answer:
         finally:
             overdue.cancel()
             child.stdout.close()
+            if child.returncode is None:  # interrupted; it has a session of its own
+                child.kill()
+                child.wait()
         errors.seek(0)
         said = errors.read()
     return Answer(
