@@ -19,6 +19,7 @@ VERBS: dict[str, str] = {
     "lock": "Pin every input of a recipe.",
     "plan": "Say what building a recipe would do.",
     "test": "Run a recipe's tests against its executables.",
+    "summary": "Say what was built from a recipe, as CI systems show it.",
     "collect": "Gather executables from several jobs, with their checksums.",
     "diff": "Say what differs between two executables.",
     "inspect": "Show what is inside an executable or a GGUF.",

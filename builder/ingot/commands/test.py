@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,14 +28,19 @@ from ingot.recipe.expectations import Outcome, run_tests
     help="The folder that it was built into; default: the current one.",
 )
 @click.option("--target", "targets", multiple=True, help="Only this executable. Repeatable.")
+@click.option("--if-any", is_flag=True, help="Be content with a recipe that has no tests.")
 @json_option
-def command(recipe: Path, place: Path, targets: tuple[str, ...], as_json: bool) -> None:
+def command(
+    recipe: Path, place: Path, targets: tuple[str, ...], if_any: bool, as_json: bool
+) -> None:
     """Run the tests of RECIPE against the executables that were built from it.
 
     Exit code 1 when one fails.
     """
     opened = open_recipe(recipe, targets=targets)
-    if not opened.recipe.test:
+    if not opened.recipe.test and if_any:
+        opened = replace(opened, orders=())
+    elif not opened.recipe.test:
         raise InputError(
             f"{recipe}: has no tests", hint="add a [[test]] with prompt and expect", code="no-tests"
         )
