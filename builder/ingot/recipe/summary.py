@@ -110,4 +110,5 @@ def _tests(one: Built) -> str:
 
 def _plain(text: str) -> str:
     """A test's name, which anybody wrote, as one line of Markdown that means nothing."""
-    return "".join(f"\\{char}" if char in r"\`*_[]<>|#&!" else char for char in text.strip())
+    line = " ".join(text.split())
+    return "".join(f"\\{char}" if char in r"\`*_[]<>|#&!" else char for char in line)
