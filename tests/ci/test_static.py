@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from tests.conftest import REPOSITORY
 
 ACTION = REPOSITORY / "action.yml"
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+PAGE = (REPOSITORY / "docs" / "reference" / "ci.md").read_text("utf-8")
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 SHELL = sorted((REPOSITORY / "recipes" / "ci").glob("*.sh"))
 
 
@@ -71,3 +74,23 @@ def test_the_shell_in_steps(path: Path) -> None:
 def test_what_is_used_is_what_the_tests_stand_in_for() -> None:
     used = {step["uses"] for path in (ACTION, *WORKFLOWS) for step in steps(path) if "uses" in step}
     assert used - {"./.ingot"} == {f"actions/{name}@{v}" for name, v in STAND_INS.items()}
+
+
+@pytest.mark.parametrize(
+    ("example", "kind"),
+    list(zip(EXAMPLES, ["github-workflows"] * 2 + ["gitlab-ci"], strict=True)),
+    ids=["action", "workflow", "gitlab"],
+)
+def test_the_examples_in_the_docs_are_workflows(example: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "example.yml"
+    path.write_text(example)
+    assert not said("check-jsonschema", "--builtin-schema", f"vendor.{kind}", path)
+
+
+def test_the_docs_have_every_input_and_output() -> None:
+    action = yaml.safe_load(ACTION.read_text("utf-8"))
+    (workflow,) = (yaml.safe_load(path.read_text("utf-8")) for path in WORKFLOWS)
+    call = workflow[True]["workflow_call"]  # YAML 1.1: the key "on" is a boolean
+    for part in (action["inputs"], action["outputs"], call["inputs"], call["secrets"]):
+        for name in part:
+            assert f"`{name}`" in PAGE, name
