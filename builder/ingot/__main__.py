@@ -16,6 +16,7 @@ import click
 
 from ingot.cli import root
 from ingot.errors import IngotError, InputError, UsageError
+from ingot.frozen import Handler, is_frozen, once
 
 INTERRUPTED = 130
 COMPLETE = "_INGOT_COMPLETE"  # what a completion script sets; see ingot completion
@@ -62,9 +63,12 @@ def _dispatch(words: list[str]) -> int:
 
 def _end_politely() -> None:
     """Let SIGTERM and SIGHUP unwind like Ctrl-C, so that children end and temporaries go."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+    handler: Handler = signal.default_int_handler
+    if is_frozen():
+        handler = once(handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, handler)
 
 
 def _from_click(error: click.ClickException) -> IngotError:
