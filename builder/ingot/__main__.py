@@ -16,7 +16,7 @@ import click
 
 from ingot.cli import root
 from ingot.errors import IngotError, InputError, UsageError
-from ingot.frozen import Handler, is_frozen, once
+from ingot.frozen import ENDING_SIGNALS, interrupt_once, is_frozen
 
 INTERRUPTED = 130
 COMPLETE = "_INGOT_COMPLETE"  # what a completion script sets; see ingot completion
@@ -63,10 +63,8 @@ def _dispatch(words: list[str]) -> int:
 
 def _end_politely() -> None:
     """Let SIGTERM and SIGHUP unwind like Ctrl-C, so that children end and temporaries go."""
-    handler: Handler = signal.default_int_handler
-    if is_frozen():
-        handler = once(handler)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    handler = interrupt_once if is_frozen() else signal.default_int_handler
+    for number in ENDING_SIGNALS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, handler)
 

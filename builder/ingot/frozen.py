@@ -6,14 +6,11 @@ and passes on every signal that it gets.
 
 from __future__ import annotations
 
+import signal
 import sys
-import time
-from collections.abc import Callable
 from types import FrameType
 
-_TOGETHER = 0.2  # seconds; 0.0001 was measured
-
-Handler = Callable[[int, FrameType | None], object]
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def is_frozen() -> bool:
@@ -36,18 +33,12 @@ def without_bootloader(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
-def once(handler: Handler) -> Handler:
-    """``handler``, which does not hear a signal that follows another at once.
+def interrupt_once(number: int, frame: FrameType | None) -> None:
+    """A signal handler: KeyboardInterrupt for the first signal, and no ear for any other.
 
-    Ctrl-C reaches us from the terminal and again from the bootloader; the second one would
-    interrupt the cleaning up after the first.
+    Ctrl-C reaches us from the terminal and, 0.1 ms later or more, from the bootloader. The second
+    one would interrupt the cleaning up after the first, or end a Python that is about to exit.
     """
-    last = -_TOGETHER
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        nonlocal last
-        before, last = last, time.monotonic()
-        if last - before >= _TOGETHER:
-            handler(number, frame)
-
-    return hear
+    for other in ENDING_SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    signal.default_int_handler(number, frame)

@@ -1,24 +1,31 @@
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from ingot import frozen
 
 
-def test_a_signal_that_comes_twice_at_once_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[int] = []
-    now = 0.05  # as soon after the machine's start
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    handler = frozen.once(lambda number, frame: heard.append(number))
-    handler(signal.SIGINT, None)
-    now += 0.001
-    handler(signal.SIGINT, None)
-    assert heard == [signal.SIGINT]
-    now += 1.0
-    handler(signal.SIGTERM, None)
-    assert heard == [signal.SIGINT, signal.SIGTERM]
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Puts back what the test has set."""
+    before = {number: signal.getsignal(number) for number in frozen.ENDING_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_only_the_first_signal_is_heard() -> None:
+    for number in frozen.ENDING_SIGNALS:
+        signal.signal(number, frozen.interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    for number in frozen.ENDING_SIGNALS:
+        os.kill(os.getpid(), number)
 
 
 def test_python_itself_is_not_frozen() -> None:
