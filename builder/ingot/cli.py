@@ -29,7 +29,7 @@ VERBS: dict[str, str] = {
     "extract": "Take files out of an executable.",
     "repack": "Put a new runtime or new options around the same weights.",
     "doctor": "Say what this machine offers to Ingot, and what is missing.",
-    "toolchain": "List the build tools, or install those of GPU modules.",
+    "toolchain": "List the build tools, or install what builds need.",
     "demo": "Build the demo executable and let it write some Python.",
     "completion": "Print the completion script for a shell.",
 }

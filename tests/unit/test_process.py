@@ -111,6 +111,20 @@ def test_pyinstaller_variables_do_not_reach_children(
     assert not [line for line in done.lines if line.startswith("_PYI_")]
 
 
+@pytest.mark.parametrize(
+    ("original", "seen"), [("/opt/lib", ["LD_LIBRARY_PATH=/opt/lib"]), (None, [])]
+)
+def test_a_frozen_ingots_library_path_does_not_reach_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, original: str | None, seen: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/tmp/_MEI1:/opt/lib")
+    if original is not None:
+        monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", original)
+    done = process.run(["env"], log=tmp_path / "log")
+    assert [line for line in done.lines if line.startswith("LD_LIBRARY_PATH")] == seen
+
+
 def test_an_exception_in_the_listener_ends_the_child(tmp_path: Path) -> None:
     def listen(line: str) -> None:
         raise KeyboardInterrupt

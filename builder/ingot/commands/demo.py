@@ -1,4 +1,4 @@
-"""``ingot demo``: the main job from end to end, with a small model that the repository carries."""
+"""``ingot demo``: the main job from end to end, with a small model that Ingot carries."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run_demo(output: Path, progress: Console, *, force: bool = False) -> Demo:
 
 @click.command(
     short_help="Build the demo executable and let it write some Python.",
-    epilog="The first time takes about ten minutes, later ones take seconds.",
+    epilog="In a checkout the first time takes about ten minutes, later ones take seconds.",
 )
 @click.option(
     "-o",
