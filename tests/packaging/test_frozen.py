@@ -34,7 +34,7 @@ def test_it_makes_the_same_demo_as_the_checkout(
 ) -> None:
     do(frozen, "demo", "-o", "demo", env=bare, cwd=tmp_path)
     assert (tmp_path / "demo").read_bytes() == demo
-    assert sorted(os.listdir(tmp_path / "cache")) == ["carried", "logs"]
+    assert sorted(os.listdir(tmp_path / "cache")) == ["carried", "digests", "logs"]
 
 
 def test_it_is_one_file_of_a_sensible_size(
