@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "plan": "Say what building a recipe would do.",
     "test": "Run a recipe's tests against its executables.",
     "sign": "Sign what was built from a recipe.",
+    "summary": "Say what was built from a recipe, as CI systems show it.",
     "collect": "Gather executables from several jobs, with their checksums.",
     "diff": "Say what differs between two executables.",
     "rebuild": "Build an executable again from what it says itself, and compare.",

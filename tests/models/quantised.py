@@ -1,7 +1,8 @@
-"""The demo model with the tensor types of upstream's quantiser, and random bytes for weights.
+"""The demo model with other tensor types.
 
-For what looks at types only. The types are those that ``llama_model_quantize`` of the pinned
-engine gave the demo (with an importance matrix of ones; IQ2_S means mostly IQ2_XS there).
+``quantised`` is for what looks at types only: its weights are random bytes. The types are those
+that ``llama_model_quantize`` of the pinned engine gave the demo (with an importance matrix of ones;
+IQ2_S means mostly IQ2_XS there).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType as Quant
 from gguf import GGUFReader, GGUFWriter, LlamaFileType
-from gguf.quants import quant_shape_to_byte_shape
+from gguf.quants import dequantize, quant_shape_to_byte_shape, quantize
 
 from tests.models import DEMO
 from tests.models.ggufs import copy_metadata, save, string_value
@@ -82,4 +83,22 @@ def quantised(to: Path, mix: str | Mix, *, base: Path = DEMO, seed: int = 13) ->
         writer.add_tensor(
             tensor.name, rng.integers(0, 256, size=shape, dtype=np.uint8), raw_dtype=kind
         )
+    return save(writer, to)
+
+
+def converted(to: Path, kind: Quant, *, base: Path = DEMO) -> Path:
+    """Write ``base`` with its matrices as ``kind``, values and all: it still writes Python.
+
+    numpy knows the older types only: F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0.
+    """
+    reader = GGUFReader(base)
+    writer = GGUFWriter(to, string_value(reader, "general.architecture"))
+    file_type = LlamaFileType[f"MOSTLY_{kind.name}"]
+    copy_metadata(reader, writer, replace={"general.file_type": int(file_type)})
+    for tensor in reader.tensors:
+        if len(tensor.shape) < 2:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+            continue
+        values = dequantize(tensor.data, tensor.tensor_type)
+        writer.add_tensor(tensor.name, quantize(values, kind), raw_dtype=kind)
     return save(writer, to)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -34,6 +33,7 @@ def command(folders: tuple[Path, ...], output: Path, as_json: bool) -> None:
         target = output / name
         if not (target.exists() and target.samefile(path)):
             shutil.copy2(path, target)
+        _make_executable(target)
         with open_bundle(target) as bundle:
             about = bundle.manifest.about
         digest, count = sha256_of(target), target.stat().st_size
@@ -49,11 +49,17 @@ def command(folders: tuple[Path, ...], output: Path, as_json: bool) -> None:
     click.echo(str(output / SUMS))
 
 
+def _make_executable(path: Path) -> None:
+    """For all who may read it. CI systems that hand files from job to job drop permissions."""
+    mode = path.stat().st_mode
+    path.chmod(mode | (mode & 0o444) >> 2)
+
+
 def _executables(folders: tuple[Path, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders:
         for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
-            if not path.is_file() or not os.access(path, os.X_OK) or not is_bundle(path):
+            if not path.is_file() or not is_bundle(path):
                 continue
             other = found.setdefault(path.name, path)
             if other is not path and sha256_of(other) != sha256_of(path):

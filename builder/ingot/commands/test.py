@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -32,16 +33,24 @@ from ingot.recipe.expectations import Outcome, run_tests
 @click.option(
     "--record", is_flag=True, help="Write into each executable's manifest how they ended."
 )
+@click.option("--if-any", is_flag=True, help="Be content with a recipe that has no tests.")
 @json_option
 def command(
-    recipe: Path, place: Path, targets: tuple[str, ...], record: bool, as_json: bool
+    recipe: Path,
+    place: Path,
+    targets: tuple[str, ...],
+    record: bool,
+    if_any: bool,
+    as_json: bool,
 ) -> None:
     """Run the tests of RECIPE against the executables that were built from it.
 
     Exit code 1 when one fails.
     """
     opened = open_recipe(recipe, targets=targets)
-    if not opened.recipe.test:
+    if not opened.recipe.test and if_any:
+        opened = replace(opened, orders=())
+    elif not opened.recipe.test:
         raise InputError(
             f"{recipe}: has no tests", hint="add a [[test]] with prompt and expect", code="no-tests"
         )
