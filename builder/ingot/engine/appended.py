@@ -1,7 +1,7 @@
 """What a frozen Ingot carries: a ZIP archive at the end of its own file, unpacked into the cache
 once.
 
-Not among the files that PyInstaller unpacks at every start: those 55 MB would make each start, and
+Not among the files that PyInstaller unpacks at every start: those 52 MB would make each start, and
 each completion in a shell, take 1.0 s and not 0.4. They would also all become executable there,
 which counts in ``pin.tree_hash``.
 """
