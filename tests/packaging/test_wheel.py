@@ -70,7 +70,8 @@ class TestWheel:
     ) -> None:
         do(installed, "demo", "-o", "demo", env=bare, cwd=tmp_path)
         assert (tmp_path / "demo").read_bytes() == demo
-        assert sorted(os.listdir(tmp_path / "cache")) == ["digests", "logs"], "used in place, nothing fetched"
+        # The runtime is used in place, and nothing is fetched.
+        assert sorted(os.listdir(tmp_path / "cache")) == ["digests", "logs"]
 
     def test_its_doctor_says_that_the_runtime_is_carried(
         self, do: Do, installed: Path, bare: dict[str, str], tmp_path: Path
