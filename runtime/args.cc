@@ -13,7 +13,7 @@ namespace ingot {
 
 static const std::set<std::string> VERBS = {"chat",       "serve",    "complete", "embed",  "bench",
                                             "perplexity", "tokenize", "info",     "verify", "extract",
-                                            "licenses",   "sbom",     "version",  "help",     "kernels", "recompile", "doctor"};
+                                            "licenses",   "sbom",     "recipe",   "version",  "help",     "kernels", "recompile", "doctor"};
 static const std::map<std::string, std::string> VERB_FLAGS = {
     {"--server", "serve"}, {"--chat", "chat"}, {"--cli", "complete"}, {"--version", "version"}, {"--licenses", "licenses"}};
 

@@ -18,10 +18,12 @@ using namespace ingot;
 using Verb = int (*)(const Bundle *, Args);
 
 static const std::map<std::string, Verb> VERBS = {
-    {"chat", verbs::chat},         {"serve", verbs::serve},   {"complete", verbs::complete}, {"embed", verbs::embed},
-    {"bench", verbs::bench},       {"info", verbs::info},     {"perplexity", verbs::perplexity},
-    {"tokenize", verbs::tokenize}, {"verify", verbs::verify}, {"extract", verbs::extract},
-    {"licenses", verbs::licenses}, {"sbom", verbs::sbom}, {"version", verbs::version}, {"help", verbs::help},       {"kernels", verbs::kernels}, {"recompile", verbs::recompile}, {"doctor", verbs::doctor}};
+    {"chat", verbs::chat},           {"serve", verbs::serve},         {"complete", verbs::complete},
+    {"embed", verbs::embed},         {"bench", verbs::bench},         {"perplexity", verbs::perplexity},
+    {"tokenize", verbs::tokenize},   {"info", verbs::info},           {"verify", verbs::verify},
+    {"extract", verbs::extract},     {"licenses", verbs::licenses},   {"sbom", verbs::sbom},
+    {"recipe", verbs::recipe},       {"version", verbs::version},     {"help", verbs::help},
+    {"kernels", verbs::kernels},     {"recompile", verbs::recompile}, {"doctor", verbs::doctor}};
 
 // Without a verb: a prompt completes it; a terminal chats; a pipe is completed; anything
 // else (a service, a double click) serves.

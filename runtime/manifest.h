@@ -15,7 +15,7 @@ namespace ingot {
 
 struct Entry {
     std::string name;
-    std::string role;    // model projector lora draft hashes module license ui source sbom
+    std::string role;    // model projector lora draft hashes module license ui source recipe sbom
     std::string target;  // modules only
     int         method = 0;  // ZIP: 0 stored, 8 deflated
     uint64_t    offset = 0;  // of the data, bytes from the start of the file

@@ -16,6 +16,7 @@ import click
 
 from ingot.cli import root
 from ingot.errors import IngotError, InputError, UsageError
+from ingot.frozen import ENDING_SIGNALS, interrupt_once, is_frozen
 
 INTERRUPTED = 130
 COMPLETE = "_INGOT_COMPLETE"  # what a completion script sets; see ingot completion
@@ -62,9 +63,10 @@ def _dispatch(words: list[str]) -> int:
 
 def _end_politely() -> None:
     """Let SIGTERM and SIGHUP unwind like Ctrl-C, so that children end and temporaries go."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
+    handler = interrupt_once if is_frozen() else signal.default_int_handler
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, handler)
 
 
 def _from_click(error: click.ClickException) -> IngotError:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingot.errors import ToolchainError
+from ingot.frozen import without_bootloader
 from ingot.paths import held_locks, make_folder
 
 QUOTED_LINES = 12
@@ -50,12 +51,8 @@ class Completed:
 
 
 def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Our environment for a child, with ``extra`` on top.
-
-    PyInstaller's private variables are dropped: a child that is itself frozen would take us for
-    its own bootloader (PyInstaller 6.22.1 and later check the parent).
-    """
-    env = {k: v for k, v in os.environ.items() if not k.startswith("_PYI_")}
+    """Our environment for a child, less what is meant for a frozen us, with ``extra`` on top."""
+    env = without_bootloader(dict(os.environ))
     env.update(extra or {})
     return env
 

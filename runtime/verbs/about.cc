@@ -66,6 +66,15 @@ static void print_entries(const Manifest & manifest) {
     }
 }
 
+// How the recipe's tests ended, if that was recorded.
+static std::string tests_line(const json & document) {
+    const auto tests = document.find("tests");
+    if (tests == document.end() || !tests->is_array()) return "";
+    size_t passed = 0;
+    for (const auto & test : *tests) passed += test.is_object() && test.value("passed", json()) == true;
+    return std::to_string(passed) + " of " + std::to_string(tests->size()) + " passed where it was built";
+}
+
 int info(const Bundle * bundle, Args user) {
     const Manifest & manifest = need(bundle).manifest;
     if (take_flag(user, {"--json"})) {
@@ -75,6 +84,8 @@ int info(const Bundle * bundle, Args user) {
     const json & doc = manifest.document;
     row("name", manifest.name);
     row("description", path_in(doc, {"description"}));
+    row("version", path_in(doc, {"version"}));
+    row("homepage", path_in(doc, {"homepage"}));
     row("model", manifest.model_fact("name"));
     row("architecture", manifest.model_fact("architecture"));
     row("parameters", human_count(manifest.model_fact("parameters")));
@@ -88,6 +99,7 @@ int info(const Bundle * bundle, Args user) {
     std::string args;
     for (const auto & arg : manifest.default_args) args += (args.empty() ? "" : " ") + arg;
     row("defaults", args);
+    row("tests", tests_line(doc));
     print_entries(manifest);
     return EXIT_DONE;
 }
@@ -101,19 +113,28 @@ int licenses(const Bundle * bundle, Args user) {
     return EXIT_DONE;
 }
 
-int sbom(const Bundle * bundle, Args user) {
-    const Bundle & own   = need(bundle);
-    const Entry *  entry = own.manifest.first("sbom");
-    if (!entry) throw Failure(EXIT_INPUT, "this executable carries no SBOM", "put one in with: ingot repack " + own.manifest.name);
+static int print_entry(const Bundle & own, const char * role, const char * what, const char * hint) {
+    const Entry * entry = own.manifest.first(role);
+    if (!entry) throw Failure(EXIT_INPUT, std::string("this executable carries no ") + what, hint);
     const auto text = own.read(*entry);
     std::fwrite(text.data(), 1, text.size(), stdout);
     return EXIT_DONE;
 }
 
+int sbom(const Bundle * bundle, Args) {
+    const Bundle & own = need(bundle);
+    return print_entry(own, "sbom", "SBOM", ("put one in with: ingot repack " + own.manifest.name).c_str());
+}
+
+int recipe(const Bundle * bundle, Args) {
+    return print_entry(need(bundle), "recipe", "recipe", "only what 'ingot build RECIPE.toml' made has one inside");
+}
+
 int version(const Bundle * bundle, Args user) {
     if (bundle) {
         const json & doc = bundle->manifest.document;
-        std::printf("%s (%s %s)\n", bundle->manifest.name.c_str(), path_in(doc, {"builder", "name"}).c_str(),
+        const std::string own = path_in(doc, {"version"});
+        std::printf("%s%s%s (%s %s)\n", bundle->manifest.name.c_str(), own.empty() ? "" : " ", own.c_str(), path_in(doc, {"builder", "name"}).c_str(),
                     path_in(doc, {"builder", "version"}).c_str());
     }
     llama_print_build_info(llama_version(), stdout);
@@ -170,6 +191,7 @@ usage: %s [COMMAND] [engine options]
   kernels        what the model asks of a GPU: ops, tensor types, head sizes   [--json]
   licenses       licences of the model and of the software inside
   sbom           what all of it is made of, as CycloneDX JSON
+  recipe         what it was built from, as JSON: for ingot rebuild
   recompile      make this model's GPU module on this machine, once; also --recompile --iq
   doctor         GPUs, modules, why which is used, what ran where   [--json] [--quick]
   version, help

@@ -20,6 +20,7 @@ int perplexity(const Bundle * bundle, Args user);
 int info(const Bundle * bundle, Args user);
 int licenses(const Bundle * bundle, Args user);
 int sbom(const Bundle * bundle, Args user);
+int recipe(const Bundle * bundle, Args user);
 int version(const Bundle * bundle, Args user);
 int help(const Bundle * bundle, Args user);
 int verify(const Bundle * bundle, Args user);

@@ -120,13 +120,11 @@ def fan_out(
 
 
 def recipe_text() -> str:
-    targets = "".join(
-        f'[[target]]\noutput = "{name}-{model}"\nmodel = "hf://{REPO}:{model}"\nargs = {args}\n'
-        for name, args in TARGETS.items()
-        for model in MODELS
-    )
+    """Three variants of four targets."""
+    variants = [f'[[variant]]\nid = "{m}"\nmodel = "hf://{REPO}:{m}"\n' for m in MODELS]
+    targets = [f'[[target]]\noutput = "{n}"\nargs = {args}\n' for n, args in TARGETS.items()]
     model = f'[model]\nmain = "hf://{REPO}:BF16"\n[runtime]\nui = false\n'
-    return f"{model}{targets}{TEST}{SIGNING}"
+    return "".join([model, *variants, *targets, TEST, SIGNING])
 
 
 @pytest.mark.slow

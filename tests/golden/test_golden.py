@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+from ingot.bundle.manifest import RecordedTest
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
 from ingot.bundle.writer import Last, write_bundle
@@ -28,7 +29,7 @@ STRUCTURE = HERE / "tiny.txt"
 
 
 def write(folder: Path) -> Path:
-    """The golden executable. Its contents do not deflate, so that no zlib's output is in it."""
+    """The golden executable. Its contents do not deflate."""
     runtime = fake_runtime(folder / "runtime")
     runtime = replace(
         runtime,
@@ -40,6 +41,10 @@ def write(folder: Path) -> Path:
         description="A golden one",
         args=("-c", "64", "--temp", "0.2"),
         loras=(write_lora(folder / "größe.gguf"),),
+        version="1.2",
+        homepage="https://example.org/tiny",
+        recipe=b'{"format":1}\n',
+        tests=(RecordedTest("says hello", True),),
     )
     module = folder / "ggml-cuda.so"
     module.write_bytes(b"\x7fELF cuda")

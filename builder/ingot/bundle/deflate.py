@@ -47,10 +47,17 @@ def pack(segments: Sequence[Segment], ready: Segment | None = None) -> Packed:
     )
 
 
-def deflate(content: bytes) -> bytes:
-    """Raw DEFLATE, as entries have it."""
-    engine = zlib.compressobj(level=9, method=zlib.DEFLATED, wbits=-15)
-    return engine.compress(content) + engine.flush()
+def deflate(content: bytes, effort: int = 1) -> bytes:
+    """Raw DEFLATE, as entries have it.
+
+    By a pinned zopfli and not by zlib, which is another in every Python: zlib-ng's output differs.
+    A megabyte takes some two seconds with ``effort`` 1, and twice that with 3, for one byte in 200.
+    """
+    from zopfli import zlib as zopfli  # here, because readers never need it
+
+    splits = 4 if effort == 1 else 15
+    wrapped: bytes = zopfli.compress(content, numiterations=effort, blocksplittingmax=splits)
+    return wrapped[2:-4]  # without zlib's header and checksum
 
 
 def _checked(ready: Segment, content: bytes) -> bytes | None:

@@ -14,6 +14,7 @@ included. No size is limited to 32 bits.
                        licenses/NAME          method 8, or 0 where deflating gains nothing
                        ui/NAME                likewise
                        sources/NAME           likewise
+                       recipe.json            likewise
                        sbom.json              likewise
                      central directory
                      ZIP64 end of central directory record (56 bytes)
@@ -38,7 +39,7 @@ ZIP details that the writer always follows:
   largest that fits, stands for 65,536 too), then zeros. Where an extra field cannot be long
   enough, zero bytes come before the local header.
 - Made by: Unix, permissions 0644. Time: 1980-01-01 00:00:00. Flag bit 11 (UTF-8) only for names
-  that are not ASCII. Methods 0 and 8, raw DEFLATE by zlib at level 9.
+  that are not ASCII. Methods 0 and 8, raw DEFLATE; ours is made by a pinned zopfli.
 - Order: as above, sorted by name within a folder; models in the order main, projector, LoRA
   adapters as given, draft. So the same inputs give the same bytes.
 

@@ -26,10 +26,10 @@ from ingot.gguf.kernels import KernelSet
 
 MODEL, PROJECTOR, LORA, DRAFT = "model", "projector", "lora", "draft"
 HASHES, MODULE, LICENSE, UI, SOURCE = "hashes", "module", "license", "ui", "source"
-SBOM = "sbom"
+RECIPE, SBOM = "recipe", "sbom"
 WEIGHTS = (MODEL, PROJECTOR, LORA, DRAFT)
-ROLES = (*WEIGHTS, HASHES, MODULE, LICENSE, UI, SOURCE, SBOM)
-DEFLATABLE = (LICENSE, UI, SOURCE, SBOM)
+DEFLATABLE = (LICENSE, UI, SOURCE, RECIPE, SBOM)
+ROLES = (*WEIGHTS, HASHES, MODULE, *DEFLATABLE)
 
 CUDA, VULKAN = "cuda", "vulkan"
 
@@ -140,8 +140,19 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class RecordedTest:
+    """A test of the recipe that was run on the executable, and whether it passed."""
+
+    name: str
+    passed: bool
+
+
+@dataclass(frozen=True)
 class Description:
-    """The part of a manifest that is known before anything is placed or hashed."""
+    """The part of a manifest that is known before anything is placed or hashed.
+
+    ``tests`` is what was recorded after it was built; None means that nothing was.
+    """
 
     name: str
     description: str | None
@@ -153,6 +164,9 @@ class Description:
     args: tuple[str, ...]
     ui: bool
     model: Mapping[str, Any]
+    version: str | None = None
+    homepage: str | None = None
+    tests: tuple[RecordedTest, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +190,11 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """The JSON document."""
         about = self.about
+        optional: dict[str, Any] = {"version": about.version, "homepage": about.homepage}
+        if about.tests is not None:
+            optional["tests"] = [dict(vars(test)) for test in about.tests]
         return {
+            **{key: value for key, value in optional.items() if value is not None},
             "format": FORMAT,
             "file_size": self.file_size,
             "name": about.name,
@@ -241,7 +259,19 @@ def _description(document: Mapping[str, Any]) -> Description:
         args=tuple(args),
         ui=_get(defaults, "ui", bool),
         model=_model(_get(document, "model", dict)),
+        version=_optional(document, "version"),
+        homepage=_optional(document, "homepage"),
+        tests=_tests(document),
     )
+
+
+def _tests(document: Mapping[str, Any]) -> tuple[RecordedTest, ...] | None:
+    if document.get("tests") is None:
+        return None
+    tests = _get(document, "tests", list)
+    if not all(isinstance(test, dict) for test in tests):
+        raise _invalid("has a test that is not an object")
+    return tuple(RecordedTest(_get(one, "name", str), _get(one, "passed", bool)) for one in tests)
 
 
 def _model(model: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingot.console import Console
 from ingot.engine.pin import load_sources
 from ingot.errors import InputError, UsageError
-from ingot.recipe.lock import Lock, check_lock, lock_path, read_lock
+from ingot.recipe.lock import Lock, check_lock, lock_path, make_lock, read_lock
+from ingot.recipe.make import Materials, find_materials
 from ingot.recipe.orders import Order, digest, orders
+from ingot.recipe.plan import source_date
+from ingot.recipe.record import Record
 from ingot.recipe.schema import Recipe
 from ingot.recipe.tomlfile import read_toml
+from ingot.sources.web import Web
 
 DEFAULT = Path("ingot.toml")
 
@@ -68,3 +73,39 @@ def with_lock(opened: Opened, *, required: bool) -> Opened:
         return opened
     check_lock(lock, opened.digest, load_sources())
     return Opened(opened.path, opened.recipe, opened.orders, opened.digest, lock)
+
+
+def to_build(opened: Opened, web: Web, progress: Console) -> list[tuple[Materials, Record]]:
+    """Everything that ``opened`` asks for; a lock is made if there is none, and kept nowhere.
+
+    Raises what ``make_lock`` and ``find_materials`` do.
+    """
+    lock, date = opened.lock, source_date()
+    if lock is None:
+        sources = load_sources()
+        lock = make_lock(opened.orders, opened.digest, opened.folder, sources, web, progress)
+    return [
+        (
+            find_materials(order, lock, opened.folder, web),
+            Record(
+                output=order.output,
+                source_date=date,
+                recipe=opened.recipe,
+                lock=lock.only(order),
+            ),
+        )
+        for order in opened.orders
+    ]
+
+
+def built(opened: Opened, place: Path) -> list[Path]:
+    """The executables of ``opened`` in the folder ``place``. Raises InputError ``not-built``."""
+    paths = [place / order.output for order in opened.orders]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(
+                f"{path}: there is no such file",
+                hint=f"'ingot build {opened.path}' makes it",
+                code="not-built",
+            )
+    return paths

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ingot.bundle.manifest import RecordedTest
 from ingot.console import size
 from ingot.gguf.kernels import KernelSet
 
@@ -75,6 +76,15 @@ def kernel_lines(kernels: KernelSet) -> list[str]:
         for name, share in kernels.weights.items()
     ]
     return [f"  {line}" for line in table([(key, value or "-") for key, value in rows])]
+
+
+def tests_line(tests: Sequence[RecordedTest] | None) -> str:
+    """``2 of 2 passed``, with the names of those that did not."""
+    if tests is None:
+        return "none recorded"
+    failed = [printable(test.name) for test in tests if not test.passed]
+    line = f"{len(tests) - len(failed)} of {len(tests)} passed"
+    return f"{line}; failed: {', '.join(failed)}" if failed else line
 
 
 def printable(text: str) -> str:

@@ -13,15 +13,15 @@ from ingot.bundle.manifest import MODULE
 from ingot.bundle.output import check_output
 from ingot.commands import json_option, print_json
 from ingot.commands._models import REFERENCE, Models, Wanted, fetch_models, find_models
-from ingot.commands._recipes import is_recipe, open_recipe, with_lock
+from ingot.commands._recipes import is_recipe, open_recipe, to_build, with_lock
 from ingot.commands._text import engine_line
 from ingot.console import Console, size
 from ingot.errors import UsageError
 from ingot.paths import make_folder
 from ingot.recipe.args import split_args
 from ingot.recipe.build import BuildResult
-from ingot.recipe.make import find_materials, make, make_order
-from ingot.recipe.plan import Artefact
+from ingot.recipe.make import fetch_materials, make, make_order
+from ingot.recipe.plan import Artefact, source_date
 from ingot.sources.settings import settings_from
 from ingot.sources.web import Web
 
@@ -132,6 +132,7 @@ def command(
         ui=not no_ui,
         sources=not no_sources,
         provenance=models.provenance,
+        source_date=source_date(),
     )
     show(make(artefact, gpu, progress, force=force), as_json)
 
@@ -157,10 +158,21 @@ def _build_recipe(
 ) -> list[BuildResult]:
     """Everything that the recipe asks for, into the folder ``place``."""
     opened = with_lock(open_recipe(path, targets=targets), required=locked)
-    web = Web(settings_from(offline=offline))
-    materials = [find_materials(o, opened.lock, opened.folder, web) for o in opened.orders]
     make_folder(place)
-    return [make_order(one, opened.folder, place, web, progress, force=force) for one in materials]
+    for order in opened.orders:  # before gigabytes are hashed or fetched
+        check_output(place / order.output, (), force=force)
+    web = Web(settings_from(offline=offline))
+    return [
+        make_order(
+            materials.order,
+            fetch_materials(materials, web, progress),
+            record,
+            place / materials.order.output,
+            progress,
+            force=force,
+        )
+        for materials, record in to_build(opened, web, progress)
+    ]
 
 
 def _fetch(

@@ -1,4 +1,4 @@
-"""``ingot demo``: the main job from end to end, with a small model that the repository carries."""
+"""``ingot demo``: the main job from end to end, with a small model that Ingot carries."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 import click
 
 from ingot import process
+from ingot.bundle.output import check_output
 from ingot.bundle.reader import is_bundle
 from ingot.commands import json_option, print_json
-from ingot.console import Console, Progress, size
+from ingot.commands._recipes import open_recipe, to_build
+from ingot.console import Console, size
 from ingot.engine.pin import repository
-from ingot.engine.runtime import ensure_runtime
 from ingot.paths import cache_dir
-from ingot.recipe.build import build, check
-from ingot.recipe.plan import Artefact
+from ingot.recipe.make import fetch_materials, make_order
+from ingot.sources.settings import settings_from
+from ingot.sources.web import Web
 
 NAME = "pystdlib"
-DESCRIPTION = "A 7-million-parameter model that continues Python code."
 PROMPT = "def read_file(path):\n"
 TOKENS = 64
 
@@ -34,23 +35,18 @@ class Demo:
     seconds: float
 
 
-def run_demo(output: Path, progress: Progress, *, force: bool = False) -> Demo:
+def run_demo(output: Path, progress: Console, *, force: bool = False) -> Demo:
     """Build the demo executable as ``output`` and let it continue a prompt.
 
     An executable of ours at ``output`` is replaced; any other file only with ``force``.
     """
-    folder = repository() / "recipes" / "demo"
-    artefact = Artefact(
-        model=folder / "pystdlib-7m.gguf",
-        output=output,
-        name=NAME,
-        description=DESCRIPTION,
-        license=folder / "LICENSE",
-    )
     force = force or (output.is_file() and is_bundle(output))
-    inputs = check(artefact, force=force)
-    runtime = ensure_runtime(progress)
-    result = build(artefact, runtime, progress, force=force, inputs=inputs)
+    check_output(output, (), force=force)
+    web = Web(settings_from(offline=True))
+    opened = open_recipe(repository() / "recipes" / "demo" / "demo.toml")
+    ((materials, record),) = to_build(opened, web, progress)
+    supplies = fetch_materials(materials, web, progress)
+    result = make_order(materials.order, supplies, record, output, progress, force=force)
     with progress.step(f"Running {output}"):
         done = process.run(
             [output.absolute(), "-p", PROMPT, "-n", str(TOKENS), "--temp", "0"],
@@ -64,7 +60,7 @@ def run_demo(output: Path, progress: Progress, *, force: bool = False) -> Demo:
 
 @click.command(
     short_help="Build the demo executable and let it write some Python.",
-    epilog="The first time takes about ten minutes, later ones take seconds.",
+    epilog="In a checkout the first time takes about ten minutes, later ones take seconds.",
 )
 @click.option(
     "-o",

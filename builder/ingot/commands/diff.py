@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -32,11 +33,16 @@ def command(first: Path, second: Path, as_json: bool) -> None:
     if as_json:
         print_json({"same": not found, "differences": [vars(item) for item in found]})
         click.get_current_context().exit(1 if found else 0)
-    for item in found:
-        click.echo(f"{item.what}: {_shown(item)}")
+    print_differences(found)
     if found:
         raise AnswerNo(f"{first} and {second} differ", code="different")
     click.echo("they hold the same")
+
+
+def print_differences(found: Sequence[Difference]) -> None:
+    """A line for each."""
+    for item in found:
+        click.echo(f"{item.what}: {_shown(item)}")
 
 
 def _shown(item: Difference) -> str:

@@ -56,8 +56,7 @@ def report(facts: Survey, checks: Sequence[Check]) -> str:
         ("engine", f"llama.cpp {facts.commit}, {_ingredient(facts.engine)}"),
     ]
     rows += [("tool" if n == 0 else "", _ingredient(t)) for n, t in enumerate(facts.tools)]
-    cached = "cached" if facts.runtime_cached else "not built yet"
-    rows.append(("runtime", f"{facts.target}, {facts.runtime_key[:16]}, {cached}"))
+    rows.append(("runtime", f"{facts.target}, {facts.runtime_key[:16]}, {_source(facts)}"))
     lines = [f"{name:<10} {value}" for name, value in rows]
     lines.append("")
     for check in checks:
@@ -65,6 +64,12 @@ def report(facts: Survey, checks: Sequence[Check]) -> str:
         if check.remedy and not check.ok:
             lines.append(f"    {check.remedy}")
     return "\n".join(lines)
+
+
+def _source(facts: Survey) -> str:
+    if facts.runtime_carried:
+        return "carried by this copy of Ingot"
+    return "cached" if facts.runtime_cached else "not built yet"
 
 
 def _ingredient(item: Ingredient) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ingot.bundle.manifest import HASHES, MODULE, SBOM, WEIGHTS, Entry, Manifest
+from ingot.bundle.manifest import HASHES, MODULE, RECIPE, SBOM, WEIGHTS, Entry, Manifest
 from ingot.bundle.reader import Bundle, is_bundle, open_bundle
 from ingot.commands import json_option, print_json
 from ingot.commands._text import (
@@ -15,6 +15,7 @@ from ingot.commands._text import (
     model_lines,
     printable,
     table,
+    tests_line,
     type_lines,
 )
 from ingot.console import size
@@ -69,8 +70,9 @@ def _bundle_lines(bundle: Bundle) -> list[str]:
     manifest = bundle.manifest
     about = manifest.about
     lines = [f"{printable(about.name)}: executable for {about.target}, {size(manifest.file_size)}"]
-    if about.description:
-        lines.append(printable(about.description))
+    lines += [
+        printable(text) for text in (about.description, about.version, about.homepage) if text
+    ]
     lines += ["", "Model", *model_lines(about.model)]
     lines += ["", "Tensor types", *type_lines(about.model["tensor_types"])]
     if about.model.get("kernels") is not None:
@@ -82,6 +84,7 @@ def _bundle_lines(bundle: Bundle) -> list[str]:
         ("made by", f"{about.builder['name']} {about.builder['version']}"),
         ("arguments", printable(" ".join(about.args)) or "-"),
         ("web page", "yes" if about.ui else "no"),
+        ("tests", tests_line(about.tests)),
         ("manifest", bundle.manifest_sha256),
     ]
     lines += ["", "Runtime", *(f"  {line}" for line in table(rows))]
@@ -99,9 +102,9 @@ def _module_text(entry: Entry) -> str:
 
 
 def _entry_lines(manifest: Manifest) -> list[str]:
-    """Weights, modules and hashes one by one; the SBOM; licences, the page and sources as sums."""
+    """Licences, the page and the sources are sums, everything else stands one by one."""
     rows = [("name", "role", "size", "in file", "sha256")]
-    for entry in manifest.with_role(*WEIGHTS, MODULE, HASHES, SBOM):
+    for entry in manifest.with_role(*WEIGHTS, MODULE, HASHES, RECIPE, SBOM):
         digest = _digest(manifest, entry)
         rows.append((entry.name, entry.role, f"{entry.size:,}", f"{entry.stored:,}", digest[:16]))
     for role, what in (("license", "licenses/"), ("ui", "ui/"), ("source", "sources/")):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ingot.commands import json_option, print_json
-from ingot.commands._recipes import DEFAULT, open_recipe
+from ingot.commands._recipes import DEFAULT, built, open_recipe
 from ingot.errors import InputError
 from ingot.recipe.summary import describe, markdown, outputs
 
@@ -54,14 +54,14 @@ def command(
 ) -> None:
     """Print a table of the executables that were built from RECIPE: sizes, hashes, tests."""
     opened = open_recipe(recipe, targets=targets)
-    built = [describe(place / order.output) for order in opened.orders]
-    table = markdown(built)
+    described = [describe(executable) for executable in built(opened, place)]
+    table = markdown(described)
     if page is not None:
         _append(page, table)
     if variables is not None:
-        _append(variables, outputs(built))
+        _append(variables, outputs(described))
     if as_json:
-        print_json({"executables": [one.to_json() for one in built]})
+        print_json({"executables": [one.to_json() for one in described]})
     else:
         click.echo(table, nl=False)
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from ingot.bundle.amend import record_tests
+from ingot.bundle.manifest import RecordedTest
 from ingot.commands import json_option, print_json
-from ingot.commands._recipes import DEFAULT, open_recipe
+from ingot.commands._recipes import DEFAULT, built, open_recipe
 from ingot.console import Console
 from ingot.errors import AnswerNo, InputError
 from ingot.recipe.expectations import Outcome, run_tests
@@ -28,10 +30,18 @@ from ingot.recipe.expectations import Outcome, run_tests
     help="The folder that it was built into; default: the current one.",
 )
 @click.option("--target", "targets", multiple=True, help="Only this executable. Repeatable.")
+@click.option(
+    "--record", is_flag=True, help="Write into each executable's manifest how they ended."
+)
 @click.option("--if-any", is_flag=True, help="Be content with a recipe that has no tests.")
 @json_option
 def command(
-    recipe: Path, place: Path, targets: tuple[str, ...], if_any: bool, as_json: bool
+    recipe: Path,
+    place: Path,
+    targets: tuple[str, ...],
+    record: bool,
+    if_any: bool,
+    as_json: bool,
 ) -> None:
     """Run the tests of RECIPE against the executables that were built from it.
 
@@ -45,15 +55,13 @@ def command(
             f"{recipe}: has no tests", hint="add a [[test]] with prompt and expect", code="no-tests"
         )
     results: dict[str, list[Outcome]] = {}
-    for order in opened.orders:
-        executable = place / order.output
-        if not executable.is_file():
-            raise InputError(
-                f"{executable}: there is no such file",
-                hint=f"'ingot build {recipe}' makes it",
-                code="not-built",
-            )
-        results[order.output] = run_tests(executable, order.tests, Console())
+    progress = Console()
+    for executable in built(opened, place):
+        outcomes = run_tests(executable, opened.recipe.test, progress)
+        results[executable.name] = outcomes
+        if record:
+            tests = tuple(RecordedTest(one.name, one.passed) for one in outcomes)
+            record_tests(executable, tests, progress)
     failed = [o for outcomes in results.values() for o in outcomes if not o.passed]
     if as_json:
         print_json(

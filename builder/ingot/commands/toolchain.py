@@ -1,4 +1,4 @@
-"""``ingot toolchain``: the tools that builds use, and what GPU modules are compiled with."""
+"""``ingot toolchain``: the tools that builds use, and what else can be made ready beforehand."""
 
 from __future__ import annotations
 
@@ -10,33 +10,40 @@ from ingot.commands import json_option, print_json
 from ingot.commands._text import table
 from ingot.console import Console, size
 from ingot.engine.pin import Sources, load_sources
+from ingot.engine.runtime import ensure_runtime
 from ingot.engine.shadertools import ensure_shader_tools
 from ingot.errors import UsageError
 from ingot.toolchain import cuda, vulkan
 from ingot.toolchain.packages import tool_folder
 
+NAMES = ("cuda", "vulkan", "runtime")
+
 
 @click.command(
-    short_help="List the build tools, or install those of GPU modules.",
+    short_help="List the build tools, or install what builds need.",
     epilog="Example: ingot toolchain install cuda",
 )
 @click.argument("action", type=click.Choice(["list", "install"]), default="list")
-@click.argument("name", type=click.Choice(["cuda", "vulkan"]), required=False)
+@click.argument("name", type=click.Choice(NAMES), required=False)
 @json_option
 def command(action: str, name: str | None, as_json: bool) -> None:
-    """List the build tools, or install those of GPU modules.
+    """List the build tools, or install what builds need.
 
     'install cuda' fetches NVIDIA's compiler as packages into Ingot's cache, under NVIDIA's own
     licence, for machines without a CUDA toolkit. 'install vulkan' fetches Vulkan's headers, from
     this machine's Debian mirror, and compiles the compiler of shaders; 'build --gpu vulkan' does
-    the same by itself. All other tools come by themselves.
+    the same by itself. 'install runtime' compiles the runtime now and not in the first build. All
+    other tools come by themselves.
     """
     sources = load_sources()
     if action == "install":
         if name is None:
-            raise UsageError("install needs a name", hint="one of: cuda, vulkan")
-        install = _install_cuda if name == "cuda" else _install_vulkan
-        install(sources, as_json)
+            raise UsageError("install needs a name", hint=f"one of: {', '.join(NAMES)}")
+        if name == "runtime":
+            _install_runtime(as_json)
+        else:
+            install = _install_cuda if name == "cuda" else _install_vulkan
+            install(sources, as_json)
     elif name is not None:
         raise UsageError("list takes no name")
     else:
@@ -61,6 +68,14 @@ def _install_vulkan(sources: Sources, as_json: bool) -> None:
     else:
         click.echo(f"{headers.include}  Vulkan {headers.version}")
         click.echo(f"{tools.glslc}  {pins.compiler}")
+
+
+def _install_runtime(as_json: bool) -> None:
+    image = ensure_runtime(Console())
+    if as_json:
+        print_json({"root": str(image.root), "target": image.target, **image.identity})
+    else:
+        click.echo(f"{image.root}  {image.target}")
 
 
 def _list(sources: Sources, as_json: bool) -> None:

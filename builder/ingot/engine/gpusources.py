@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingot.engine.pin import tree_files
 from ingot.errors import IntegrityError
 
 ARCHIVE = "gpu.tar"
@@ -75,7 +76,7 @@ def collect_sources(engine: Path, native: Path, licence: Path, target: str) -> M
     ours = {
         f"ingot/{path.relative_to(native / folder).as_posix()}": path
         for folder in family.ours
-        for path in _files(native / folder)
+        for path in tree_files(native / folder)
         if path.name not in _NOT_COMPILED
     }
     if not backend or not (engine / "LICENSE").is_file():
@@ -102,14 +103,6 @@ def archive(files: Mapping[str, Path]) -> bytes:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return output.getvalue()
-
-
-def _files(folder: Path) -> Iterable[Path]:
-    """As pin.tree_hash counts them: no hidden files, no editors' backups."""
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and not path.name.endswith("~"):
-            yield path
 
 
 def _headers(engine: Path, sources: Iterable[Path]) -> set[Path]:

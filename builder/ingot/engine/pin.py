@@ -1,13 +1,20 @@
-"""Which engine is built, from which of our sources, with which tools: pins and the tree hash."""
+"""Which engine is built, from which of our sources, with which tools: pins and the tree hash.
+
+The one place that knows whether this package runs from a checkout or is an installed or frozen
+copy, which carries what it needs of one.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+from ingot.engine.appended import unpacked
 from ingot.errors import InputError, IntegrityError
+from ingot.frozen import is_frozen
 from ingot.toolchain.packages import (
     Package,
     ToolchainPins,
@@ -17,6 +24,7 @@ from ingot.toolchain.packages import (
 )
 
 DEFAULT_TARGET = "linux-x86_64"
+CARRIED = "carried"  # the folder of an installed package that stands for the checkout
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,10 @@ class EnginePin:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a runtime is made from: the checkout's native/ and runtime/ folders, and the pins."""
+    """What a runtime is made from: the checkout's native/ and runtime/ folders, and the pins.
+
+    ``repository`` is the checkout, or what an installed copy carries of it.
+    """
 
     repository: Path
     engine: EnginePin
@@ -55,20 +66,29 @@ class Sources:
         """The folder of the C++ program."""
         return self.repository / "runtime"
 
+    @property
+    def images(self) -> Path:
+        """The folder of prebuilt images, by their keys; only an installed copy has it."""
+        return self.repository / "runtimes"
+
 
 def repository() -> Path:
-    """The checkout that this package runs from.
+    """What this copy of Ingot carries, else the checkout that it runs from.
 
-    Raises InputError when Ingot was installed without its native sources.
+    Raises InputError when there is neither.
     """
-    root = Path(__file__).resolve().parents[3]
-    if not (root / "native" / "engine.toml").is_file() or not (root / "runtime").is_dir():
-        raise InputError(
-            "the sources of the runtime are not installed with this copy of Ingot",
-            hint="run Ingot from a checkout of its repository, by the ./ingot script there",
-            code="no-native-sources",
-        )
-    return root
+    if is_frozen():
+        return unpacked()
+    package = Path(__file__).resolve().parents[1]
+    # In this order: what is two folders above an installed package is anybody's.
+    for root in (package / CARRIED, package.parents[1]):
+        if (root / "native" / "engine.toml").is_file() and (root / "runtime").is_dir():
+            return root
+    raise InputError(
+        "the sources of the runtime are not installed with this copy of Ingot",
+        hint="install a wheel that ./dev wheel made, or run ./ingot in a checkout",
+        code="no-native-sources",
+    )
 
 
 def load_engine(path: Path) -> EnginePin:
@@ -85,7 +105,7 @@ def load_engine(path: Path) -> EnginePin:
 
 @cache
 def load_sources() -> Sources:
-    """Everything that is pinned in this checkout, read and checked once per process."""
+    """Everything that is pinned in ``repository()``, read and checked once per process."""
     root = repository()
     native = root / "native"
     return Sources(
@@ -94,19 +114,25 @@ def load_sources() -> Sources:
 
 
 def tree_hash(*folders: Path) -> str:
-    """sha256 over names, executable bits and contents of all files below ``folders``, in order.
-
-    Hidden files and editors' backups (``*~``) do not count.
-    """
+    """sha256 over names, executable bits and contents of all ``tree_files``, folder by folder."""
     digest = hashlib.sha256()
     for folder in folders:
-        for path in sorted(folder.rglob("*")):
+        for path in tree_files(folder):
             name = path.relative_to(folder)
-            hidden = any(part.startswith(".") for part in name.parts)
-            if hidden or path.name.endswith("~") or not path.is_file():
-                continue
             content = path.read_bytes()
             mode = "x" if path.stat().st_mode & 0o100 else "-"
             digest.update(f"{folder.name}/{name.as_posix()}\0{mode}{len(content)}\0".encode())
             digest.update(content)
     return digest.hexdigest()
+
+
+def tree_files(folder: Path) -> Iterator[Path]:
+    """All files below ``folder`` that count, sorted.
+
+    Hidden files, editors' backups (``*~``) and what Python leaves beside its sources do not.
+    """
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        passed_over = any(part.startswith(".") or part == "__pycache__" for part in parts)
+        if not passed_over and not path.name.endswith("~") and path.is_file():
+            yield path

@@ -2,7 +2,8 @@
 sources of GPU modules.
 
 It is built once per key (engine, our native sources, toolchain, target) and then found in the
-cache. An image becomes visible by one rename, complete; ``runtime.json`` inside is its record.
+cache; an installed Ingot carries the one that it wants and uses it in place. An image becomes
+visible by one rename, complete; ``runtime.json`` inside is its record.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from ingot import process
 from ingot.console import Progress
 from ingot.engine import components
+from ingot.engine.appended import unpacked_home
 from ingot.engine.components import Component
 from ingot.engine.fetch import engine_source
 from ingot.engine.gpusources import ARCHIVE, archive, collect_sources
@@ -103,9 +105,17 @@ class RuntimeImage:
 def _bad_image(root: Path, what: str) -> IntegrityError:
     return IntegrityError(
         f"the runtime image {root} is damaged: {what}",
-        hint=f"remove that folder and build again: rm -r {root}",
+        hint=_remedy(root),
         code="bad-runtime-image",
     )
+
+
+def _remedy(root: Path) -> str:
+    if root.is_relative_to(unpacked_home()):
+        root = unpacked_home()  # a part of what is unpacked there would not come back
+    elif not root.is_relative_to(cache_dir()):
+        return "install this copy of Ingot again"
+    return f"remove that folder and build again: rm -r {root}"
 
 
 @dataclass(frozen=True)
@@ -164,8 +174,21 @@ def runtime_key(sources: Sources, target: Target) -> str:
 
 
 def runtime_folder(key: str) -> Path:
-    """Where the image with this key is, or would be."""
+    """Where the cache has the image with this key, or would have it."""
     return cache_dir() / "runtimes" / key
+
+
+def is_carried(sources: Sources, key: str) -> bool:
+    """Does this copy of Ingot carry the image with this key?"""
+    return (sources.images / key).is_dir()
+
+
+def find_runtime(sources: Sources, key: str) -> Path | None:
+    """The image with this key, carried or in the cache; None if it has to be built."""
+    if is_carried(sources, key):
+        return sources.images / key
+    root = runtime_folder(key)
+    return root if root.is_dir() else None
 
 
 def choose_target(sources: Sources, name: str = DEFAULT_TARGET) -> Target:
@@ -180,16 +203,17 @@ def choose_target(sources: Sources, name: str = DEFAULT_TARGET) -> Target:
 
 
 def ensure_runtime(progress: Progress, target_name: str = DEFAULT_TARGET) -> RuntimeImage:
-    """Return the image of this checkout for a target, building it if the cache has none.
+    """Return the image for a target, building it if it is neither carried nor in the cache.
 
-    The first build takes minutes and a network (see docs); it reports to ``progress``. Raises
+    That first build takes minutes and a network (see docs); it reports to ``progress``. Raises
     NetworkError, IntegrityError or ToolchainError; logs are kept in the cache's ``logs``.
     """
     sources = load_sources()
     target = choose_target(sources, target_name)
     key = runtime_key(sources, target)
-    root = runtime_folder(key)
-    if not root.is_dir():
+    root = find_runtime(sources, key)
+    if root is None:
+        root = runtime_folder(key)
         # One lock per target around everything: its build folder is shared between keys, so that
         # an edit of one source file compiles that file only.
         lock = cache_dir() / "build" / f".{target.name}.lock"
@@ -307,14 +331,13 @@ def _add_sources(folder: Path, engine: Path, sources: Sources, target: Target) -
 def _deflate(folder: Path) -> None:
     """Deflate once what every build would deflate: that is most of a small model's build.
 
-    Zopfli takes twenty seconds where zlib takes half a one, and saves five bytes of a hundred.
+    At this effort it takes twenty seconds, and saves five bytes of a hundred against zlib.
     """
-    from zopfli import zlib as zopfli  # here, because only the first build needs it
+    from ingot.bundle.deflate import deflate  # here: wheels are built without what it needs
 
     for group in _DEFLATED:
         for path in sorted((folder / group).rglob("*")):
             if path.is_file():
                 target = folder / "deflated" / path.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                wrapped = zopfli.compress(path.read_bytes(), numiterations=3)
-                target.write_bytes(wrapped[2:-4])  # without zlib's header and checksum
+                target.write_bytes(deflate(path.read_bytes(), effort=3))

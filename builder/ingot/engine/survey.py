@@ -19,11 +19,12 @@ from ingot import process
 from ingot.console import size
 from ingot.engine.fetch import engine_folder
 from ingot.engine.pin import DEFAULT_TARGET, Sources
-from ingot.engine.runtime import choose_target, runtime_folder, runtime_key
+from ingot.engine.runtime import choose_target, is_carried, runtime_folder, runtime_key
 from ingot.errors import ToolchainError
 from ingot.paths import cache_dir, folder_size
 from ingot.toolchain import cuda
 from ingot.toolchain.packages import host_name, tool_folder
+from ingot.toolchain.pip import pip_command
 
 # Instruction sets that CPU modules differ in, as /proc/cpuinfo spells them.
 CPU_FEATURES = (
@@ -81,7 +82,10 @@ class CudaFacts:
 
 @dataclass(frozen=True)
 class Survey:
-    """All facts. ``index`` is None when the network was not asked."""
+    """All facts. ``index`` is None when the network was not asked.
+
+    The runtime is carried by this copy of Ingot, or in the cache, or to be compiled.
+    """
 
     machine: Machine
     cache: CacheFacts
@@ -90,6 +94,7 @@ class Survey:
     tools: tuple[Ingredient, ...]
     target: str
     runtime_key: str
+    runtime_carried: bool
     runtime_cached: bool
     cuda: CudaFacts
     index: str | None = None
@@ -120,6 +125,7 @@ def survey(sources: Sources, *, network: bool = False) -> Survey:
         ),
         target=DEFAULT_TARGET,
         runtime_key=key,
+        runtime_carried=is_carried(sources, key),
         runtime_cached=runtime_folder(key).is_dir(),
         cuda=cuda_facts(sources),
         index=_ask_index(sources) if network else None,
@@ -194,11 +200,12 @@ def _ask_index(sources: Sources) -> str:
     """``reachable``, or pip's own last words about why not."""
     package = sources.tools.packages["ninja"]
     with tempfile.TemporaryDirectory() as folder:
-        argv = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--no-input"]
+        argv = ["download", "--no-deps", "--no-input"]
         argv += ["--disable-pip-version-check", "--dest", folder]
         argv += ["--no-cache-dir", f"{package.name}=={package.version}"]
         log = cache_dir() / "logs" / "doctor.log"
         try:
+            argv = [*pip_command(), *argv]
             done = process.run(argv, log=log, check=False, timeout=_PROBE_SECONDS)
         except ToolchainError as error:
             return error.message.splitlines()[0]
@@ -227,13 +234,16 @@ def _judge_cache(facts: Survey) -> Check:
     if cache.problem is not None:
         remedy = "set INGOT_CACHE to a folder that you may write to"
         return Check("cache", False, f"cannot be written to: {cache.problem}", remedy)
-    if not facts.runtime_cached and cache.free < FIRST_BUILD_BYTES:
+    compiled = facts.runtime_carried or facts.runtime_cached
+    if not compiled and cache.free < FIRST_BUILD_BYTES:
         reason = f"{size(cache.free)} free; the first build needs {size(FIRST_BUILD_BYTES)}"
         return Check("cache", False, reason, "free some space, or set INGOT_CACHE elsewhere")
     return Check("cache", True, f"{size(cache.used)} in {cache.path}, {size(cache.free)} free")
 
 
 def _judge_runtime(facts: Survey) -> Check:
+    if facts.runtime_carried:
+        return Check("runtime", True, f"carried for {facts.target}: nothing is compiled")
     if facts.runtime_cached:
         return Check("runtime", True, f"compiled for {facts.target}: builds take seconds")
     missing = [x.name for x in (facts.engine, *facts.tools) if not x.cached]

@@ -149,7 +149,7 @@ def _contents(
 ) -> Contents:
     old = bundle.manifest.about
     ui = old.ui if changes.ui is None else changes.ui
-    about = describe(
+    new = describe(
         runtime,
         name=changes.name or old.name,
         description=changes.description if changes.description is not None else old.description,
@@ -157,6 +157,8 @@ def _contents(
         ui=ui,
         model=dict(old.model),
     )
+    # What it was built from, and how its tests ended, is no longer true of it.
+    about = replace(new, version=old.version, homepage=old.homepage)
     kept = [*_kept_sources(bundle)]
     for entry in modules:
         kept += _kept_module(bundle, entry)

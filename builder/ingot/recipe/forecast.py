@@ -89,7 +89,7 @@ def _item(role: str, file: RemoteFile) -> Item:
 
 def _warnings(materials: Materials) -> Iterator[str]:
     order = materials.order
-    if not order.license_file:
+    if order.license_file is None:
         yield "no licence text: give metadata.license-file"
     facts = _facts(materials)
     if facts is None:

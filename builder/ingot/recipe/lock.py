@@ -7,6 +7,7 @@ uses it asks no server what a branch or a quantisation means, and takes no byte 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ingot.console import Progress
 from ingot.engine.pin import Sources
 from ingot.errors import InputError, IntegrityError
 from ingot.gguf.join import load_weights
-from ingot.recipe.orders import PROJECTOR, Need, Order
+from ingot.recipe.orders import ICON, LICENSE_TEXT, PROJECTOR, Need, Order
 from ingot.recipe.schema import Sha256, Table
 from ingot.sources.choose import Role
 from ingot.sources.digests import sha256_of
@@ -31,6 +32,7 @@ from ingot.sources.web import Web
 FORMAT = 1
 _LIMIT = 16 << 20
 _ROLES: Mapping[str, Role] = {"model": "model", "projector": "projector", "adapter": "adapter"}
+_SMALL = (LICENSE_TEXT, ICON)
 _AGAIN = "'ingot lock' makes it anew"
 
 
@@ -74,6 +76,17 @@ class Lock(Table):
             if (entry.reference, entry.role) == (need.reference, need.role):
                 return entry
         raise out_of_date(f"it does not have {need.reference!r}")
+
+    def only(self, order: Order) -> Lock:
+        """Of this lock, what decides the bytes of ``order``."""
+        needs = sorted({*order.needs, *order.small}, key=_place)
+        inputs = tuple(self.find(need) for need in needs)
+        return self.model_copy(update={"inputs": inputs})
+
+
+def _place(need: Need) -> tuple[str, str]:
+    """By which a lock is sorted."""
+    return need.reference, need.role
 
 
 def lock_path(recipe: Path) -> Path:
@@ -158,7 +171,7 @@ def make_lock(
 
     Files whose hash no server tells are fetched. Raises what ``resolve`` and ``fetch`` do.
     """
-    needs = {(need.reference, need.role): need for order in wanted for need in order.needs}
+    needs = {_place(need): need for order in wanted for need in (*order.needs, *order.small)}
     entries = [_locked(need, folder, web, progress) for _key, need in sorted(needs.items())]
     engine, toolchain = identity(sources)
     return Lock(
@@ -202,11 +215,24 @@ def locked_need(need: Need, lock: Lock, folder: Path, web: Web) -> Resolved:
     return Resolved(reference, parts, projector, entry.member)
 
 
+def locked_path(need: Need, lock: Lock, folder: Path) -> Path:
+    """The small file that ``need`` names, checked. Raises what ``locked_need`` does."""
+    (file,) = lock.find(need).files
+    path = folder / file.name
+    _check_local(path, file)
+    return path
+
+
 def _remote(file: LockedFile, folder: Path, web: Web, *, local: bool) -> RemoteFile:
     if local:
         path = folder / file.name
         _check_local(path, file)
         return RemoteFile(path.name, size=file.size, sha256=file.sha256, local=path)
+    return remote_file(file, web)
+
+
+def remote_file(file: LockedFile, web: Web) -> RemoteFile:
+    """``file`` where it was locked; of a file with a path, no more than its name, size and hash."""
     url = file.url
     if file.repo and file.commit:
         url = file_url(web.settings.endpoint, file.repo, file.commit, file.name)
@@ -236,6 +262,8 @@ def _check_local(path: Path, file: LockedFile) -> None:
 
 
 def _locked(need: Need, folder: Path, web: Web, progress: Progress) -> LockedInput:
+    if need.role in _SMALL:
+        return _locked_files(need, FileReference(folder / need.reference), folder, progress)
     resolved = resolve_need(need, folder, web)
     if isinstance(resolved.reference, FileReference):
         return _locked_files(need, resolved.reference, folder, progress)
@@ -264,27 +292,22 @@ def _locked_files(
 ) -> LockedInput:
     """Of a path: its archive, or all parts of a split model."""
     whole = [reference.path]
-    if need.role != PROJECTOR and reference.path.suffix == ".gguf":
+    if need.role not in (PROJECTOR, *_SMALL) and reference.path.suffix == ".gguf":
         whole = list(load_weights(reference.path).files)
+    # Named as the recipe names them, so that a lock is the same wherever both lie.
+    absolute = Path(need.reference).expanduser().is_absolute()
     files = []
     for path in whole:
         if not path.is_file():
             raise InputError(f"{path}: there is no such file", code="no-such-file")
-        relative = _relative(path, folder)
+        name = path.as_posix() if absolute else os.path.relpath(path, folder)
         digest = sha256_of(path, progress)
-        files.append(LockedFile(name=relative, size=path.stat().st_size, sha256=digest))
+        files.append(LockedFile(name=name, size=path.stat().st_size, sha256=digest))
     if need.sha256 and files[0].sha256 != need.sha256:
         raise _differs(need, files[0].sha256)
     return LockedInput(
         reference=need.reference, role=need.role, files=tuple(files), member=reference.member
     )
-
-
-def _relative(path: Path, folder: Path) -> str:
-    try:
-        return path.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return str(path)
 
 
 def _entry(file: RemoteFile, reference: Reference) -> LockedFile:

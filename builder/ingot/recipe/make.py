@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ingot.bundle.output import check_output
+from ingot.bundle.manifest import RecordedTest
 from ingot.console import Console
 from ingot.engine.pin import Sources, load_sources
 from ingot.engine.runtime import ensure_runtime
@@ -14,9 +14,10 @@ from ingot.errors import AnswerNo, ToolchainError
 from ingot.recipe.build import BuildResult, build, check
 from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
 from ingot.recipe.gpumodule import Compiler, GpuModule, ensure_cuda, find_compiler
-from ingot.recipe.lock import Lock, locked_need, resolve_need
+from ingot.recipe.lock import Lock, locked_need, locked_path, resolve_need
 from ingot.recipe.orders import Need, Order
 from ingot.recipe.plan import Artefact
+from ingot.recipe.record import Record, encode
 from ingot.recipe.sbom import Provenance
 from ingot.recipe.schema import Limits
 from ingot.recipe.vulkanmodule import ensure_kit, ensure_vulkan
@@ -61,10 +62,19 @@ def _compiler(sources: Sources, progress: Console, *, required: bool) -> Compile
 
 @dataclass(frozen=True)
 class Materials:
-    """An order's files, found but perhaps not fetched."""
+    """An order's files, found but perhaps not fetched; the ``small`` ones are here."""
 
     order: Order
     found: tuple[tuple[Need, Resolved], ...]
+    small: Mapping[Need, Path]
+
+
+@dataclass(frozen=True)
+class Supplies:
+    """An order's files, all here."""
+
+    local: Mapping[Need, Fetched]
+    small: Mapping[Need, Path]
 
 
 def find_materials(order: Order, lock: Lock | None, folder: Path, web: Web) -> Materials:
@@ -73,29 +83,49 @@ def find_materials(order: Order, lock: Lock | None, folder: Path, web: Web) -> M
     def find(need: Need) -> Resolved:
         return locked_need(need, lock, folder, web) if lock else resolve_need(need, folder, web)
 
-    return Materials(order, tuple((need, find(need)) for need in order.needs))
+    small = {
+        need: locked_path(need, lock, folder) if lock else folder / need.reference
+        for need in order.small
+    }
+    return Materials(order, tuple((need, find(need)) for need in order.needs), small)
+
+
+def fetch_materials(materials: Materials, web: Web, progress: Console) -> Supplies:
+    """Bring all of it here. Raises what ``fetch`` does."""
+    fetched = fetch([found for _need, found in materials.found], web, progress)
+    needs = (need for need, _found in materials.found)
+    return Supplies(dict(zip(needs, fetched, strict=True)), materials.small)
 
 
 def make_order(
-    materials: Materials, folder: Path, place: Path, web: Web, progress: Console, *, force: bool
+    order: Order,
+    supplies: Supplies,
+    record: Record,
+    output: Path,
+    progress: Console,
+    *,
+    force: bool = False,
+    tests: tuple[RecordedTest, ...] | None = None,
 ) -> BuildResult:
-    """Fetch what an order needs and build it in the folder ``place``.
+    """Build an order as ``output``, with ``record`` inside.
 
     Raises AnswerNo ``over-limit`` when the executable is larger than the recipe allows; it is
     there all the same, to be looked at.
     """
-    order = materials.order
-    output = place / order.output
-    check_output(output, (), force=force)
-    fetched = fetch([found for _need, found in materials.found], web, progress)
-    local = dict(zip((need for need, _found in materials.found), fetched, strict=True))
-    artefact = _artefact(order, output, local, folder)
+    artefact = replace(
+        _artefact(order, output, supplies.local),
+        license=supplies.small[order.license_file] if order.license_file else None,
+        icon=supplies.small[order.icon] if order.icon else None,
+        recipe=encode(record),
+        source_date=record.source_date,
+        tests=tests,
+    )
     result = make(artefact, order.gpu or ("none",), progress, force=force)
     _check_limits(order.limits, result)
     return result
 
 
-def _artefact(order: Order, output: Path, local: dict[Need, Fetched], folder: Path) -> Artefact:
+def _artefact(order: Order, output: Path, local: Mapping[Need, Fetched]) -> Artefact:
     main = local[order.main]
     own = main.projector.path if main.projector else None
     return Artefact(
@@ -103,11 +133,12 @@ def _artefact(order: Order, output: Path, local: dict[Need, Fetched], folder: Pa
         output=output,
         name=order.name,
         description=order.description,
+        version=order.version,
+        homepage=order.homepage,
         args=order.args,
         mmproj=local[order.projector].model if order.projector else own,
         loras=tuple(local[lora].model for lora in order.loras),
         draft=local[order.draft].model if order.draft else None,
-        license=folder / order.license_file if order.license_file else None,
         ui=order.ui,
         sources=order.sources,
         provenance=_provenance(order, local),

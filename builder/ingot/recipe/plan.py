@@ -21,11 +21,13 @@ from ingot.bundle.manifest import (
     MODEL,
     MODULE,
     PROJECTOR,
+    RECIPE,
     SBOM,
     SOURCE,
     UI,
     Description,
     GpuFacts,
+    RecordedTest,
 )
 from ingot.bundle.writer import Contents, Last, Source
 from ingot.engine.runtime import RuntimeImage
@@ -35,9 +37,11 @@ from ingot.gguf.join import Weights, load_weights
 from ingot.recipe.args import check_args
 from ingot.recipe.fit import check_draft, check_lora, check_model, check_projector
 from ingot.recipe.gpumodule import GpuModule
+from ingot.recipe.icon import read_icon
 from ingot.recipe.sbom import SBOM_NAME, Ingredients, Provenance, write_sbom
 
 MODEL_LICENSE = "licenses/model.txt"
+RECORD_NAME = "recipe.json"
 LICENSE_MAX = 4 << 20
 _TEXT_MAX = 4096
 _LATEST = 253_402_300_799  # seconds: the end of the year 9999
@@ -48,7 +52,9 @@ BUILDER = {"name": "ingot", "version": __version__}
 class Artefact:
     """One executable to build. ``name`` None means the model's file name without its ending;
     ``args`` are default arguments for the engine, one word each. ``provenance`` is for the SBOM, by
-    the path that is given here as ``model``, ``mmproj``, ``loras`` or ``draft``.
+    the path that is given here as ``model``, ``mmproj``, ``loras`` or ``draft``. ``recipe`` is the
+    content of recipe.json, ``source_date`` the SBOM's time in seconds since 1970, ``tests`` what
+    was recorded of an executable that is built again.
     """
 
     model: Path
@@ -63,17 +69,26 @@ class Artefact:
     ui: bool = True
     sources: bool = True
     provenance: Mapping[Path, Provenance] = field(default_factory=dict)
+    version: str | None = None
+    homepage: str | None = None
+    icon: Path | None = None
+    recipe: bytes | None = None
+    source_date: int | None = None
+    tests: tuple[RecordedTest, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The headers of an artefact's files, checked one by one and against each other."""
+    """The headers of an artefact's files, checked one by one and against each other; of the icon,
+    the web page's files that it replaces.
+    """
 
     model: Weights
     projector: Weights | None
     loras: tuple[Weights, ...]
     draft: Weights | None
     license: FileRegion | None
+    icon: Mapping[str, bytes] = field(default_factory=dict)
 
     def weights(self) -> tuple[tuple[str, Weights], ...]:
         """(role, weights) in the format's order."""
@@ -98,9 +113,9 @@ def load_inputs(artefact: Artefact) -> Inputs:
     ``bad-name``) and UsageError ``bad-args``.
     """
     check_args(artefact.args)
-    for text, what in ((artefact.name, "the name"), (artefact.description, "the description")):
-        if text is not None:
-            check_text(text, what)
+    for key in ("name", "description", "version", "homepage"):
+        if (text := getattr(artefact, key)) is not None:
+            check_text(text, f"the {key}")
     model = load_weights(artefact.model)
     check_model(model.gguf)
     projector = load_weights(artefact.mmproj) if artefact.mmproj else None
@@ -113,7 +128,8 @@ def load_inputs(artefact: Artefact) -> Inputs:
     if draft:
         check_draft(draft.gguf, model.gguf)
     licence = _read_license(artefact.license) if artefact.license else None
-    return Inputs(model, projector, loras, draft, licence)
+    icon = read_icon(artefact.icon) if artefact.icon else {}
+    return Inputs(model, projector, loras, draft, licence, icon)
 
 
 def plan(
@@ -129,6 +145,8 @@ def plan(
         sources.append(Source(MODEL_LICENSE, LICENSE, (inputs.license,)))
     for module in modules:
         sources += gpu_sources(runtime, module)
+    if artefact.recipe is not None:
+        sources.append(Source(RECORD_NAME, RECIPE, (artefact.recipe,)))
     default_name = safe_file_name(inputs.model.file_name.removesuffix(".gguf"))
     about = describe(
         runtime,
@@ -138,13 +156,21 @@ def plan(
         ui=artefact.ui,
         model=model_facts(inputs.model.gguf).to_json(),
     )
-    own = runtime_sources(runtime, ui=artefact.ui, sources=artefact.sources)
+    about = replace(
+        about, version=artefact.version, homepage=artefact.homepage, tests=artefact.tests
+    )
+    own = [
+        replace(source, segments=(icon,), deflated=None)
+        if (icon := inputs.icon.get(source.name)) is not None
+        else source
+        for source in runtime_sources(runtime, ui=artefact.ui, sources=artefact.sources)
+    ]
     facts = {
         name: model_facts(weights.gguf)
         for name, (_role, weights) in zip(names, inputs.weights(), strict=True)
     }
     provenance = dict(zip(names, _provenance(artefact, inputs), strict=True))
-    ingredients = Ingredients(runtime.components, facts, provenance, source_date())
+    ingredients = Ingredients(runtime.components, facts, provenance, artefact.source_date)
     last = sbom_entry(ingredients)
     return Contents(about, program_source(runtime), (*sources, *own), last)
 

@@ -132,6 +132,11 @@ def _metadata(manifest: Manifest, timestamp: int | None) -> Document:
     root: Document = {"type": "application", "bom-ref": _ROOT_REF, "name": about.name}
     if about.description:
         root["description"] = about.description
+    if about.version:
+        root["version"] = about.version
+    if about.homepage:
+        url = quote(about.homepage, safe=_URL_SAFE)
+        root["externalReferences"] = [{"type": "website", "url": url}]
     root["properties"] = _properties(
         {
             "target": about.target,

@@ -97,6 +97,9 @@ class Metadata(Table):
         default=None, description="SPDX expression of the model's licence."
     )
     license_file: Reference | None = Field(default=None, description="Its text.")
+    icon: Reference | None = Field(
+        default=None, description="A square PNG or an SVG, for the web page."
+    )
     homepage: Line | None = Field(default=None, description="Where the executable is published.")
     version: Line | None = Field(default=None, description="Of the executable.")
 
@@ -110,19 +113,36 @@ class Limits(Table):
     )
 
 
-class Target(Table):
-    """One executable; what is set here overrides the recipe's own."""
+class Overrides(Table):
+    """What a variant or a target may set instead of the recipe's own."""
+
+    name: Line | None = Field(default=None, description="Instead of metadata.name.")
+    model: Input | None = Field(
+        default=None, description="Another main model: a quantisation, say."
+    )
+    args: tuple[Line, ...] | None = Field(default=None, description="Instead of runtime.args.")
+    gpu: Gpu | None = Field(default=None, description="Instead of the recipe's [gpu].")
+    ui: bool | None = Field(default=None, description="Instead of runtime.ui.")
+
+
+class Variant(Overrides):
+    """Each target is built once for each variant."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="Goes into the file names: OUTPUT-ID."
+    )
+
+
+class Target(Overrides):
+    """One executable, or one for each variant; what is set here wins over everything else."""
 
     platform: Literal["linux-x86_64"] = Field(
         default="linux-x86_64", description="What it runs on."
     )
     output: Line | None = Field(default=None, description="File name. Default: the recipe's name.")
-    name: Line | None = None
-    model: Input | None = Field(
-        default=None, description="Another main model: a quantisation, say."
+    extends: Line | None = Field(
+        default=None, description="The output of a target whose settings hold where this has none."
     )
-    args: tuple[Line, ...] | None = None
-    gpu: Gpu | None = None
 
 
 class Expectation(Table):
@@ -170,8 +190,16 @@ class Signing(Table):
 
     command: tuple[Line, ...] = Field(
         min_length=1,
-        description="A program and its arguments, run for each executable; {file} is its path.",
+        description="A program and its arguments, run by 'ingot sign' for each executable; "
+        "{file} is its path. It must leave the executable as it is.",
     )
+
+    @field_validator("command")
+    @classmethod
+    def _names_the_file(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if not any("{file}" in word for word in command[1:]):
+            raise ValueError("names no {file} to sign")
+        return command
 
 
 class Recipe(Table):
@@ -183,6 +211,7 @@ class Recipe(Table):
     gpu: Gpu = Gpu()
     metadata: Metadata = Metadata()
     limits: Limits = Limits()
+    variant: tuple[Variant, ...] = Field(default=(), description="The same with other models, say.")
     target: tuple[Target, ...] = Field(default=(), description="None means one, for this machine.")
     test: tuple[Expectation, ...] = ()
     signing: Signing | None = None

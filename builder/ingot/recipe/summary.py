@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingot.bundle.manifest import RecordedTest
 from ingot.bundle.reader import open_bundle
 from ingot.console import size
 from ingot.toolchain.packages import sha256_of
@@ -16,28 +17,23 @@ from ingot.toolchain.packages import sha256_of
 
 @dataclass(frozen=True)
 class Built:
-    """An executable; ``size`` in bytes. ``tests`` are names and whether they passed, as its
-    manifest records them; None when it records none.
-    """
+    """An executable; ``size`` in bytes. ``tests`` are None when its manifest records none."""
 
     path: Path
     target: str
     size: int
     sha256: str
-    tests: tuple[tuple[str, bool], ...] | None = None
+    tests: tuple[RecordedTest, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For ``--json`` and CI outputs."""
-        tests = self.tests
         return {
             "file": self.path.name,
             "path": str(self.path),
             "target": self.target,
             "size": self.size,
             "sha256": self.sha256,
-            "tests": None
-            if tests is None
-            else [{"name": name, "passed": passed} for name, passed in tests],
+            "tests": None if self.tests is None else [vars(test) for test in self.tests],
         }
 
 
@@ -45,14 +41,12 @@ def describe(executable: Path) -> Built:
     """Read and hash ``executable``. Raises what ``open_bundle`` does."""
     with open_bundle(executable) as bundle:
         manifest = bundle.manifest
-    recorded = manifest.to_json().get("tests")
-    tests = [(one["name"], one["passed"]) for one in recorded or ()]
     return Built(
         path=executable.absolute(),
         target=manifest.about.target,
         size=manifest.file_size,
         sha256=sha256_of(executable),
-        tests=None if recorded is None else tuple(tests),
+        tests=manifest.about.tests,
     )
 
 
@@ -68,10 +62,10 @@ def markdown(built: Sequence[Built]) -> str:
         ),
     ]
     failed = [
-        f"- `{one.path.name}`: {_plain(name)}"
+        f"- `{one.path.name}`: {_plain(test.name)}"
         for one in built
-        for name, passed in one.tests or ()
-        if not passed
+        for test in one.tests or ()
+        if not test.passed
     ]
     if failed:
         rows += ["", "Tests that failed:", "", *failed]
@@ -104,7 +98,7 @@ def _output(name: str, lines: Sequence[str], end: str) -> str:
 def _tests(one: Built) -> str:
     if one.tests is None:
         return "not run"
-    passed = sum(passed for _name, passed in one.tests)
+    passed = sum(test.passed for test in one.tests)
     return f"{passed} of {len(one.tests)} passed"
 
 

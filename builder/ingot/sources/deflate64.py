@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 
 from ingot.errors import InputError
+from ingot.frozen import is_frozen
 
 METHOD = 9
 
@@ -21,12 +22,12 @@ def enable(archive: str) -> None:
     try:
         import zipfile_deflate64  # noqa: F401
     except ImportError as error:
+        install = (
+            f"{sys.executable} -m pip install zipfile-deflate64; without a C compiler install the "
+            f"package ziglang first, and set CC='{sys.executable} -E -m ziglang cc'. Or "
+        )
         raise InputError(
             f"{archive}: is compressed with Deflate64, which needs the package zipfile-deflate64",
-            hint=(
-                f"{sys.executable} -m pip install zipfile-deflate64, or unpack the archive and "
-                "give the .gguf file; without a C compiler install the package ziglang first, and "
-                f"set CC='{sys.executable} -E -m ziglang cc'"
-            ),
+            hint=f"{'' if is_frozen() else install}unpack the archive and give the .gguf file",
             code="needs-deflate64",
         ) from error

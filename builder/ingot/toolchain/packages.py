@@ -26,6 +26,7 @@ from ingot import process
 from ingot.console import Progress, Step
 from ingot.errors import IntegrityError, NetworkError, ToolchainError
 from ingot.paths import cache_dir, ensure_entry, remove_tree
+from ingot.toolchain.pip import pip_command
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -226,8 +227,8 @@ def sha256_of(path: Path) -> str:
 def download(package: Package, progress: Progress) -> Path:
     """The package's file in the cache, fetched by pip if it is not there.
 
-    Raises NetworkError when pip cannot get it and IntegrityError when what it got is not what
-    was pinned. Nothing half-made is left in either case.
+    Raises NetworkError when pip cannot get it, ToolchainError when there is no pip, and
+    IntegrityError when what it got is not what was pinned. Nothing half-made is left in any case.
     """
     entry = cache_dir() / "downloads" / package.sha256
     if not (entry / package.filename).is_file():
@@ -246,7 +247,7 @@ def _fetch(package: Package, folder: Path, step: Step) -> None:
     work.mkdir()
     requirements = work / "requirements.txt"
     requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
-    argv = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--require-hashes"]
+    argv = [*pip_command(), "download", "--no-deps", "--require-hashes"]
     argv += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check"]
     env = {"TMPDIR": str(work)}  # pip's own temporary files vanish with the folder
     if package.build_backend is None:
@@ -301,12 +302,6 @@ def _pip_failure(package: Package, done: process.Completed) -> NetworkError | In
             f"{package.label} as the package index offers it does not have the pinned hash{quoted}",
             hint=f"do not use this index or mirror before you know why it differs; log: {done.log}",
             code="hash-mismatch",
-        )
-    if "No module named pip" in text:
-        return NetworkError(
-            f"{package.label} cannot be fetched: this Python has no pip ({sys.executable})",
-            hint="start Ingot by its ./ingot script, or run: python -m ensurepip",
-            code="no-pip",
         )
     return NetworkError(
         f"{package.label} could not be fetched from the package index{quoted}",

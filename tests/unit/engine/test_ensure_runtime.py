@@ -17,6 +17,7 @@ from ingot.console import NullProgress
 from ingot.engine import runtime
 from ingot.engine.pin import Sources
 from ingot.errors import IntegrityError, NetworkError, ToolchainError
+from tests.golden.samples import fake_runtime
 from tests.unit.engine.fake_sources import make_sources
 from tests.unit.package_index import Index
 
@@ -62,6 +63,23 @@ def test_the_first_call_builds_and_the_second_finds(sources: Sources, calls: Pat
     assert groups == {"ui", "licenses", "sources"}
     assert runtime.ensure_runtime(QUIET) == image
     assert sorted(calls.read_text().split("\n")) == ["", "ninja", "npm ci"]
+
+
+def test_a_carried_image_is_used_in_place(sources: Sources, calls: Path, cache: Path) -> None:
+    key = runtime.runtime_key(sources, runtime.choose_target(sources))
+    fake_runtime(sources.images / key, b"carried", key)
+    for path in (sources.repository, *sources.repository.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)  # as an installation by another user
+    image = runtime.ensure_runtime(QUIET)
+    assert image.root == sources.images / key
+    assert not calls.exists() and not cache.exists(), "nothing was fetched, compiled or written"
+
+
+def test_a_carried_image_of_other_sources_is_passed_over(sources: Sources, cache: Path) -> None:
+    key = runtime.runtime_key(sources, runtime.choose_target(sources))
+    fake_runtime(sources.images / key, b"carried", key)
+    (sources.runtime / "x.cc").write_text("2")
+    assert runtime.ensure_runtime(QUIET).root.is_relative_to(cache)
 
 
 def test_an_edit_of_the_runtime_compiles_again_but_keeps_page_and_objects(

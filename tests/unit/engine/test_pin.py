@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ingot.engine.pin import load_engine, load_sources, tree_hash
-from ingot.errors import IntegrityError
+from ingot.engine import pin
+from ingot.engine.pin import CARRIED, load_engine, load_sources, tree_hash
+from ingot.errors import InputError, IntegrityError
 from ingot.toolchain.packages import load_toolchain
 
 ENGINE = """
@@ -26,8 +27,8 @@ def _write(path: Path, sha256: str = "0" * 64, subdirectory: str = "vendor/x") -
 
 
 def test_a_complete_pin_loads(tmp_path: Path) -> None:
-    pin = load_engine(_write(tmp_path / "engine.toml"))
-    assert pin.identity() == {
+    loaded = load_engine(_write(tmp_path / "engine.toml"))
+    assert loaded.identity() == {
         "package": "p",
         "version": "1",
         "commit": "abc",
@@ -55,6 +56,40 @@ def test_the_pins_of_this_checkout_are_whole() -> None:
         assert all(target.cmake.is_file() for target in pins.targets.values())
 
 
+@pytest.mark.parametrize("place", ["checkout", "site-packages/ingot/carried"])
+def test_a_copy_of_ingot_finds_its_checkout_or_what_it_carries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    root = tmp_path / place
+    (root / "runtime").mkdir(parents=True)
+    (root / "native").mkdir()
+    (root / "native" / "engine.toml").touch()
+    package = root.parent if place.endswith(CARRIED) else root / "builder" / "ingot"
+    monkeypatch.setattr(pin, "__file__", str(package / "engine" / "pin.py"))
+    assert pin.repository() == root
+
+
+def test_what_is_carried_goes_before_what_lies_around_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried = tmp_path / "lib" / "ingot" / CARRIED
+    for root in (tmp_path, carried):
+        (root / "runtime").mkdir(parents=True)
+        (root / "native").mkdir()
+        (root / "native" / "engine.toml").touch()
+    monkeypatch.setattr(pin, "__file__", str(tmp_path / "lib/ingot/engine/pin.py"))
+    assert pin.repository() == carried
+
+
+def test_a_copy_with_neither_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pin, "__file__", str(tmp_path / "lib/ingot/engine/pin.py"))
+    with pytest.raises(InputError, match="not installed") as caught:
+        pin.repository()
+    assert caught.value.code == "no-native-sources"
+
+
 def test_the_tree_hash_sees_names_contents_and_modes(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "a").mkdir(parents=True)
@@ -77,4 +112,6 @@ def test_the_tree_hash_ignores_place_backups_and_hidden_files(tmp_path: Path) ->
         (tmp_path / name / "tree" / "x").write_text("1")
     (tmp_path / "two" / "tree" / "x~").write_text("old")
     (tmp_path / "two" / "tree" / ".x.swp").write_text("editor")
+    (tmp_path / "two" / "tree" / "__pycache__").mkdir()
+    (tmp_path / "two" / "tree" / "__pycache__" / "x.cpython-311.pyc").write_text("an installer's")
     assert tree_hash(tmp_path / "one" / "tree") == tree_hash(tmp_path / "two" / "tree")

@@ -33,9 +33,12 @@ IDENTITY = {
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Path:
-    """A small image with all kinds of files."""
-    root = tmp_path / "image"
+def image(cache: Path) -> Path:
+    """A small image with all kinds of files, in the cache."""
+    return _write_image(cache / "runtimes" / "k")
+
+
+def _write_image(root: Path) -> Path:
     for name in (
         "program",
         "modules/b.so",
@@ -118,6 +121,24 @@ def test_a_truncated_program_is_refused(image: Path) -> None:
     (image / "program").write_text("pro")
     with pytest.raises(IntegrityError, match="program is missing or has another size"):
         RuntimeImage.load(image)
+
+
+@pytest.mark.parametrize(
+    ("place", "remedy"),
+    [
+        ("cache/runtimes/k", "rm -r {tmp}/cache/runtimes/k"),
+        ("cache/carried/x/runtimes/k", "rm -r {tmp}/cache/carried"),
+        ("site-packages/ingot/carried/runtimes/k", "install this copy of Ingot again"),
+    ],
+)
+def test_the_remedy_fits_where_the_image_lies(
+    tmp_path: Path, cache: Path, place: str, remedy: str
+) -> None:
+    root = _write_image(tmp_path / place)
+    (root / "program").unlink()
+    with pytest.raises(IntegrityError) as caught:
+        RuntimeImage.load(root)
+    assert (caught.value.hint or "").endswith(remedy.format(tmp=tmp_path))
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ FACTS = Survey(
     tools=(Ingredient("ziglang", "1", cached=True),),
     target="linux-x86_64",
     runtime_key="k" * 64,
+    runtime_carried=False,
     runtime_cached=False,
     cuda=CudaFacts(None),
 )
@@ -55,6 +56,13 @@ def test_too_little_disk_is_a_no_with_a_remedy() -> None:
 def test_little_disk_is_enough_once_the_runtime_is_there() -> None:
     poor = replace(FACTS, cache=replace(FACTS.cache, free=1), runtime_cached=True)
     assert all(_verdicts(poor).values())
+
+
+def test_a_carried_runtime_needs_neither_tools_nor_room() -> None:
+    carried = replace(FACTS, cache=replace(FACTS.cache, free=1), runtime_carried=True)
+    assert all(_verdicts(carried).values())
+    reasons = {check.name: check.reason for check in judge(carried)}
+    assert reasons["runtime"] == "carried for linux-x86_64: nothing is compiled"
 
 
 def test_an_unwritable_cache_is_a_no() -> None:

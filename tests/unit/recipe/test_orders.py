@@ -64,6 +64,58 @@ def test_two_of_one_name(targets: list[dict[str, str]]) -> None:
     assert caught.value.code == "duplicate-target"
 
 
+def test_each_target_is_built_for_each_variant() -> None:
+    found = orders(
+        recipe(
+            metadata={"name": "chat"},
+            runtime={"args": ["-c", "1"]},
+            variant=[
+                {"id": "q8", "model": "hf://x/y:Q8_0"},
+                {"id": "q4", "args": ["-c", "2"], "ui": False},
+            ],
+            target=[{}, {"output": "gpu", "gpu": {"modules": ["vulkan"]}, "args": ["-c", "3"]}],
+        )
+    )
+    assert [(o.output, o.main.reference, o.args, o.ui, o.gpu) for o in found] == [
+        ("chat-q8", "hf://x/y:Q8_0", ("-c", "1"), True, ()),
+        ("chat-q4", "m.gguf", ("-c", "2"), False, ()),
+        ("gpu-q8", "hf://x/y:Q8_0", ("-c", "3"), True, ("vulkan",)),
+        ("gpu-q4", "m.gguf", ("-c", "3"), False, ("vulkan",)),
+    ]
+    assert {o.name for o in found} == {"chat"}
+
+
+def test_a_target_extends_another() -> None:
+    found = orders(
+        recipe(
+            target=[
+                {"output": "c", "extends": "b", "args": ["-c", "2"]},
+                {"output": "a", "ui": False, "args": ["-c", "1"]},
+                {"output": "b", "extends": "a", "gpu": {"modules": ["vulkan"]}},
+            ]
+        )
+    )
+    assert [(o.output, o.args, o.ui, o.gpu) for o in found] == [
+        ("c", ("-c", "2"), False, ("vulkan",)),
+        ("a", ("-c", "1"), False, ()),
+        ("b", ("-c", "1"), False, ("vulkan",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("targets", "code"),
+    [
+        ([{"output": "a", "extends": "a"}], "cyclic-target"),
+        ([{"output": "a", "extends": "b"}, {"output": "b", "extends": "a"}], "cyclic-target"),
+        ([{"output": "a", "extends": "nobody"}], "unknown-target"),
+    ],
+)
+def test_what_cannot_be_extended(targets: list[dict[str, str]], code: str) -> None:
+    with pytest.raises(InputError) as caught:
+        orders(recipe(target=targets))
+    assert caught.value.code == code
+
+
 @pytest.mark.parametrize("output", ["../x", "a/b", ".", "x\\y"])
 def test_an_output_is_a_file_name(output: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -19,7 +19,7 @@ from ingot.engine.runtime import RuntimeImage
 from ingot.errors import UsageError
 from ingot.recipe.build import Changes, build, repack
 from ingot.recipe.gpumodule import GpuModule
-from ingot.recipe.plan import Artefact
+from ingot.recipe.plan import Artefact, source_date
 from ingot.recipe.sbom import Provenance, read_provenance
 from ingot.toolchain.packages import sha256_of
 from tests.golden.samples import (
@@ -287,6 +287,7 @@ def test_the_serial_number_follows_from_the_content(
     assert made(artefact, runtime) == first
     assert artefact.output.read_bytes() == raw
     assert "timestamp" not in first["metadata"]
+    assert "version" not in first["metadata"]["component"]
     other = made(replace(artefact, description="Another"), runtime)
     assert other["serialNumber"] != first["serialNumber"]
 
@@ -295,9 +296,21 @@ def test_the_time_is_that_of_source_date_epoch(
     artefact: Artefact, runtime: RuntimeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    assert made(artefact, runtime)["metadata"]["timestamp"] == "2023-11-14T22:13:20Z"
+    dated = replace(artefact, source_date=source_date())
+    assert made(dated, runtime)["metadata"]["timestamp"] == "2023-11-14T22:13:20Z"
     for wrong in ("yesterday", "-1", "9" * 30):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", wrong)
         with pytest.raises(UsageError) as caught:
-            made(artefact, runtime)
+            source_date()
         assert caught.value.code == "bad-source-date"
+
+
+def test_version_and_homepage_are_the_executables(
+    artefact: Artefact, runtime: RuntimeImage
+) -> None:
+    about = replace(artefact, version="1.2", homepage="https://example.org/a b")
+    component = made(about, runtime)["metadata"]["component"]
+    assert component["version"] == "1.2"
+    assert component["externalReferences"] == [
+        {"type": "website", "url": "https://example.org/a%20b"}
+    ]

@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ingot.bundle.manifest import RecordedTest
 from ingot.recipe.summary import Built, markdown, outputs
 
 ONE = Built(Path("/out/hello"), "linux-x86_64", 38_700_000, "a" * 64)
-TWO = Built(
-    Path("/out/two"), "linux-x86_64", 1_000, "b" * 64, (("writes", True), ("a|b\n# [x](y)", False))
-)
+TESTS = (RecordedTest("writes", True), RecordedTest("a|b\n# [x](y)", False))
+TWO = Built(Path("/out/two"), "linux-x86_64", 1_000, "b" * 64, TESTS)
 
 
 def test_a_table() -> None:
