@@ -8,12 +8,13 @@
 #include "error.h"
 #include "os.h"
 #include "seams.h"
+#include "verbs/more.h"
 
 namespace ingot {
 
 static const std::set<std::string> VERBS = {"chat",       "serve",    "complete", "embed",  "bench",
                                             "perplexity", "tokenize", "info",     "verify", "extract",
-                                            "licenses",   "sbom",     "recipe",   "version",  "help",     "kernels", "recompile", "doctor"};
+                                            "licenses",   "sbom",     "recipe",   "trace",    "version",  "help",     "kernels", "recompile", "doctor"};
 static const std::map<std::string, std::string> VERB_FLAGS = {
     {"--server", "serve"}, {"--chat", "chat"}, {"--cli", "complete"}, {"--version", "version"}, {"--licenses", "licenses"}};
 
@@ -46,7 +47,7 @@ bool take_flag(Args & args, std::initializer_list<const char *> spellings) {
 
 Request parse_request(const Args & args) {
     Request request{"", args};
-    if (!args.empty() && VERBS.count(args[0])) {
+    if (!args.empty() && (VERBS.count(args[0]) || more_verbs().count(args[0]))) {
         request.verb = args[0];
         request.rest.erase(request.rest.begin());
         return request;
@@ -181,6 +182,14 @@ static void check_user(llama_example verb, const Args & user) {
     }
 }
 
+// What an answer may depend on beside the model and the machine: sampling, how a prompt is cut into
+// batches, how work is divided between threads, what a server has computed before.
+static const Args DETERMINISTIC = {"--seed", "0", "--temp", "0", "--top-k", "1", "-t", "2", "-tb", "2", "-b", "512", "-ub", "512",
+                                   "-fa", "on", "-np", "1", "--no-cont-batching", "--no-cache-prompt"};
+static bool deterministic = false;
+
+void be_deterministic(bool on) { deterministic = on; }
+
 Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user) {
     Args own = extra;
     if (!bundle && wants_help(user)) {
@@ -191,6 +200,7 @@ Args compose(const Bundle * bundle, llama_example verb, const Args & extra, cons
         own.insert(own.begin(), mine.begin(), mine.end());
         own.insert(own.end(), bundle->manifest.default_args.begin(), bundle->manifest.default_args.end());
     }
+    if (deterministic || has_flag(own, {"--deterministic"})) own.insert(own.end(), DETERMINISTIC.begin(), DETERMINISTIC.end());
     check_user(verb, user);
     Args args{bundle ? bundle->manifest.name : "ingot-runtime"};
     const Args mine = in_effect(verb, own, user);

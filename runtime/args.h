@@ -37,6 +37,9 @@ bool wants_log(const Args & user);
 // True when the user named a model of their own (-m, -hf, ...): then nothing of the bundle applies.
 bool names_other_model(const Args & user);
 
+// From now on compose() adds what makes answers the same at every run; the user's own options win.
+void be_deterministic(bool on);
+
 // Full argument vector for an engine verb; element 0 is the program's name.
 Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user);
 

@@ -11,6 +11,7 @@
 #include "gpu/recompile.h"
 #include "modules.h"
 #include "os.h"
+#include "verbs/more.h"
 #include "verbs/verbs.h"
 
 using namespace ingot;
@@ -23,7 +24,8 @@ static const std::map<std::string, Verb> VERBS = {
     {"tokenize", verbs::tokenize},   {"info", verbs::info},           {"verify", verbs::verify},
     {"extract", verbs::extract},     {"licenses", verbs::licenses},   {"sbom", verbs::sbom},
     {"recipe", verbs::recipe},       {"version", verbs::version},     {"help", verbs::help},
-    {"kernels", verbs::kernels},     {"recompile", verbs::recompile}, {"doctor", verbs::doctor}};
+    {"kernels", verbs::kernels},     {"recompile", verbs::recompile}, {"doctor", verbs::doctor},
+    {"trace", verbs::trace}};
 
 // Without a verb: a prompt completes it; a terminal chats; a pipe is completed; anything
 // else (a service, a double click) serves.
@@ -35,7 +37,7 @@ static std::string implied_verb(const Args & user) {
 }
 
 // The verbs that compute. Their CPU module is tested while the arguments are parsed.
-static const std::set<std::string> COMPUTING = {"chat", "serve", "complete", "embed", "bench", "perplexity"};
+static const std::set<std::string> COMPUTING = {"chat", "serve", "complete", "embed", "bench", "perplexity", "trace", "imatrix"};
 
 // Tensor types that the module will meet: those of the carried weights and of any KV cache;
 // all of them (an empty set) when other files come into play.
@@ -80,17 +82,20 @@ static int run(int argc, char ** argv) {
     set_own_bundle(bundle ? &*bundle : nullptr);
 
     Request request = parse_request(Args(argv + (argc > 0), argv + argc));
+    be_deterministic(take_flag(request.rest, {"--deterministic"}));
     gpu::set_options(gpu::take_options(request.rest));
     const bool recompile = gpu::options().recompile && request.verb != "recompile" && request.verb != "doctor";
     if (recompile && request.verb.empty() && !names_verb_by_flag(request.rest)) request.verb = "recompile";
     if (request.verb.empty()) request.verb = implied_verb(request.rest);
     announce_cpu_choice(wants_log(request.rest));
-    if (COMPUTING.count(request.verb) && !wants_help(request.rest)) {
+    const bool answers = request.verb == "verify" && has_flag(request.rest, {"--answers"});
+    if ((COMPUTING.count(request.verb) || answers) && !wants_help(request.rest)) {
         if (recompile) recompile_first(request.verb, request.rest);
         begin_cpu_choice(types_to_meet(own_bundle(), request.rest));
         gpu::load_module(own_bundle(), request.rest, gpu::options());
     }
-    return VERBS.at(request.verb)(own_bundle(), request.rest);
+    const auto more = more_verbs().find(request.verb);
+    return (more == more_verbs().end() ? VERBS.at(request.verb) : more->second)(own_bundle(), request.rest);
 }
 
 int main(int argc, char ** argv) {

@@ -185,8 +185,10 @@ usage: %s [COMMAND] [engine options]
   tokenize       tokens of a text: -p TEXT   [--ids] [--json] [--no-bos]
   bench          speed on this machine
   perplexity     quality on a text: -f FILE
+  trace          logits, layers, greedy choices as numbers: --job FILE; for ingot compare
   info           what is inside   [--json]
   verify         check the program and every entry against the manifest   [--json]
+                 [--answers]: also whether the model still says what it said where it was built
   extract        take entries out: [-o FOLDER] [NAME ...]
   kernels        what the model asks of a GPU: ops, tensor types, head sizes   [--json]
   licenses       licences of the model and of the software inside
@@ -198,6 +200,7 @@ usage: %s [COMMAND] [engine options]
 
 GPU: --gpu auto|nvidia|amd|vulkan|none, --require-gpu, --nocompile, --cache-dir FOLDER; recompile takes
 --nvcc, --hipcc and --host-compiler PATH.
+--deterministic: the same answer at every run, by fixed seed, batches and threads.
 -p TEXT alone completes; --server, --chat and --cli work as in llamafile.
 Engine options are llama.cpp's: -c N (context), -n N (tokens), -t N (threads), -ngl N
 (layers on a GPU), --temp T, --seed S, --api-key KEY, -m OTHER.gguf (another model), -v (log).

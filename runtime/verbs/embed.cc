@@ -6,10 +6,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "../engine_params.h"
 #include "../error.h"
 #include "../os.h"
 #include "../seams.h"
-#include "common.h"
 #include "verbs.h"
 
 namespace ingot::verbs {
@@ -29,21 +29,6 @@ static Args take_texts(Args & user, bool by_line) {
         texts.emplace_back(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
     }
     return texts;
-}
-
-static common_params parse(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user) {
-    Args quiet = extra;
-    quiet.insert(quiet.end(), {"-lv", "1"});
-    Args args = compose(bundle, verb, quiet, user);
-    auto argv = as_argv(args);
-    common_params params;
-    common_init();
-    if (!common_params_parse((int) args.size(), argv.data(), params, verb)) {
-        throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
-    }
-    llama_backend_init();
-    llama_numa_init(params.numa);
-    return params;
 }
 
 // One normalised vector per text; a text must fit the context in one piece.
@@ -73,7 +58,7 @@ int embed(const Bundle * bundle, Args user) {
     const Args texts = take_texts(user, /*by_line*/ true);
     Args extra;
     if (!bundle || !bundle->manifest.embedding_model) extra = {"--pooling", "mean"};
-    common_params params = parse(bundle, LLAMA_EXAMPLE_EMBEDDING, extra, user);
+    common_params params = parse_engine(bundle, LLAMA_EXAMPLE_EMBEDDING, extra, user);
     params.embedding = true;
     params.n_parallel = 1;
     params.warmup = false;
@@ -107,7 +92,7 @@ int tokenize(const Bundle * bundle, Args user) {
     const bool ids_only = take_flag(user, {"--ids"});
     const bool no_bos   = take_flag(user, {"--no-bos"});
     const Args texts = take_texts(user, /*by_line*/ false);
-    const common_params params = parse(bundle, LLAMA_EXAMPLE_EMBEDDING, {}, user);
+    const common_params params = parse_engine(bundle, LLAMA_EXAMPLE_EMBEDDING, {}, user);
 
     llama_model_params model_params = llama_model_default_params();
     model_params.vocab_only = true;

@@ -15,6 +15,7 @@ int embed(const Bundle * bundle, Args user);
 int tokenize(const Bundle * bundle, Args user);
 int bench(const Bundle * bundle, Args user);
 int perplexity(const Bundle * bundle, Args user);
+int trace(const Bundle * bundle, Args user);
 
 // What an executable says about itself (about.cc, verify.cc, extract.cc).
 int info(const Bundle * bundle, Args user);

@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <thread>
 
+#include "../answers.h"
 #include "../error.h"
 #include "../sha256.h"
 #include "verbs.h"
@@ -68,11 +70,7 @@ static std::vector<Damage> damage_of(const Bundle & bundle, const Entry & entry)
     }
 }
 
-int verify(const Bundle * bundle, Args user) {
-    const bool as_json = take_flag(user, {"--json"});
-    if (!bundle) throw Failure(EXIT_INPUT, "this is a bare runtime: there is nothing to verify");
-    if (!user.empty()) throw Failure(EXIT_USAGE, "verify takes no argument " + user[0]);
-
+static std::vector<Damage> all_damage(const Bundle * bundle) {
     std::vector<Damage> all;
     std::vector<uint8_t> program(bundle->manifest.program_size);
     bundle->file.read(0, program.data(), program.size());
@@ -83,11 +81,40 @@ int verify(const Bundle * bundle, Args user) {
         const auto found = damage_of(*bundle, entry);
         all.insert(all.end(), found.begin(), found.end());
     }
+    return all;
+}
 
+static nlohmann::json to_json(const AnswerCheck & check) {
+    return {{"same_tokens", check.same_tokens}, {"tokens", check.tokens},         {"differs_at", check.differs_at},
+            {"largest_logit_difference", check.largest}, {"cpu_module", check.cpu_module}, {"recorded_cpu_module", check.recorded_module}};
+}
+
+static void print(const AnswerCheck & check) {
+    if (check.same_tokens) {
+        std::printf("ok: the %zu tokens of its recorded answers came out again", check.tokens);
+    } else {
+        std::printf("answers differ: token %zu of %zu is another", check.differs_at + 1, check.tokens);
+    }
+    std::printf("; logits differ by at most %.3g (CPU module %s, recorded with %s)\n", check.largest, check.cpu_module.c_str(),
+                check.recorded_module.c_str());
+}
+
+int verify(const Bundle * bundle, Args user) {
+    const bool as_json = take_flag(user, {"--json"});
+    const bool answers = take_flag(user, {"--answers"});
+    if (!bundle) throw Failure(EXIT_INPUT, "this is a bare runtime: there is nothing to verify");
+    if (!user.empty() && !answers) throw Failure(EXIT_USAGE, "verify takes no argument " + user[0]);
+
+    const std::vector<Damage> all = all_damage(bundle);
+    std::optional<AnswerCheck> check;
+    if (answers && all.empty()) check = check_answers(*bundle, user);
+    const bool good = all.empty() && (!check || check->same_tokens);
     if (as_json) {
         auto damaged = nlohmann::json::array();
         for (const auto & d : all) damaged.push_back({{"entry", d.entry}, {"from", d.from}, {"to", d.to}});
-        std::puts(nlohmann::json{{"ok", all.empty()}, {"entries", bundle->manifest.entries.size()}, {"damaged", damaged}}.dump().c_str());
+        nlohmann::json document{{"ok", good}, {"entries", bundle->manifest.entries.size()}, {"damaged", damaged}};
+        if (check) document["answers"] = to_json(*check);
+        std::puts(document.dump().c_str());
     } else if (all.empty()) {
         std::printf("ok: the program and %zu entries are as they were built\n", bundle->manifest.entries.size());
     } else {
@@ -96,7 +123,8 @@ int verify(const Bundle * bundle, Args user) {
         }
         std::fprintf(stderr, "error: %zu part(s) of this executable are damaged\nhint: download it again\n", all.size());
     }
-    return all.empty() ? EXIT_DONE : EXIT_NO;
+    if (check && !as_json) print(*check);
+    return good ? EXIT_DONE : EXIT_NO;
 }
 
 }  // namespace ingot::verbs

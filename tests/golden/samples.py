@@ -194,6 +194,7 @@ def write_runtime_files(folder: Path, program: bytes = b"") -> None:
     """Fill ``folder`` as a runtime image is laid out, with stand-ins for everything compiled."""
     files = {
         "program": program or b"\x7fELF" + bytes(range(256)) * 3,
+        "tools": b"\x7fELF tools",
         "modules/ggml-cpu-x64.so": b"\x7fELF baseline",
         "modules/ggml-cpu-haswell.so": b"\x7fELF haswell",
         "ui/index.html": b"<p>hi",

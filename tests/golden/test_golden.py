@@ -19,7 +19,7 @@ from ingot.bundle.verify import verify
 from ingot.bundle.writer import Last, write_bundle
 from ingot.console import NullProgress
 from ingot.recipe.gpumodule import GpuModule
-from ingot.recipe.plan import Artefact, load_inputs, plan
+from ingot.recipe.plan import Artefact, Recorded, load_inputs, plan
 from ingot.toolchain.packages import sha256_of
 from tests.golden.samples import GPU_FACTS, VULKAN_FACTS, fake_runtime, write_lora, write_model
 
@@ -44,7 +44,7 @@ def write(folder: Path) -> Path:
         version="1.2",
         homepage="https://example.org/tiny",
         recipe=b'{"format":1}\n',
-        tests=(RecordedTest("says hello", True),),
+        recorded=Recorded((RecordedTest("says hello", True),)),
     )
     module = folder / "ggml-cuda.so"
     module.write_bytes(b"\x7fELF cuda")

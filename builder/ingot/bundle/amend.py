@@ -1,12 +1,14 @@
-"""An executable again, with another description: every entry is taken over as it is.
+"""What is recorded in an executable after it was built: every entry is taken over as it is.
 
-The bytes are those that a build with that description would have given.
+The bytes are those that a build which knew it all before would have given.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ingot.bundle.format import DEFLATED
 from ingot.bundle.inputs import FileRegion
@@ -25,19 +27,29 @@ from ingot.bundle.writer import Contents, Last, Source, write_bundle
 from ingot.console import Progress
 
 
-def record_tests(path: Path, tests: tuple[RecordedTest, ...], progress: Progress) -> Manifest:
-    """Write into the manifest of the executable ``path`` how ``tests`` ended; replaced in one step.
+def record(
+    path: Path,
+    progress: Progress,
+    *,
+    tests: tuple[RecordedTest, ...] | None = None,
+    answers: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Write into the manifest of the executable ``path`` how tests ended, or what it answers.
 
-    Nothing is written if that stands there already. Raises what ``open_bundle`` and
-    ``write_bundle`` do.
+    None leaves what stands there. The file is replaced in one step, and not at all if nothing is
+    new. Raises what ``open_bundle`` and ``write_bundle`` do.
     """
     path = path.resolve()  # of a link, what it points to is replaced
     with open_bundle(path) as bundle:
-        about = bundle.manifest.about
-        if about.tests == tests:
+        old = bundle.manifest.about
+        new = replace(
+            old,
+            tests=old.tests if tests is None else tests,
+            answers=old.answers if answers is None else answers,
+        )
+        if new == old:
             return bundle.manifest
-        contents = replace(_contents(bundle), about=replace(about, tests=tests))
-        return write_bundle(path, contents, progress)
+        return write_bundle(path, replace(_contents(bundle), about=new), progress)
 
 
 def _contents(bundle: Bundle) -> Contents:

@@ -151,7 +151,7 @@ class RecordedTest:
 class Description:
     """The part of a manifest that is known before anything is placed or hashed.
 
-    ``tests`` is what was recorded after it was built; None means that nothing was.
+    ``tests`` and ``answers`` are what was recorded after it was built; None means that nothing was.
     """
 
     name: str
@@ -167,6 +167,7 @@ class Description:
     version: str | None = None
     homepage: str | None = None
     tests: tuple[RecordedTest, ...] | None = None
+    answers: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,11 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """The JSON document."""
         about = self.about
-        optional: dict[str, Any] = {"version": about.version, "homepage": about.homepage}
+        optional: dict[str, Any] = {
+            "version": about.version,
+            "homepage": about.homepage,
+            "answers": about.answers,
+        }
         if about.tests is not None:
             optional["tests"] = [dict(vars(test)) for test in about.tests]
         return {
@@ -262,6 +267,7 @@ def _description(document: Mapping[str, Any]) -> Description:
         version=_optional(document, "version"),
         homepage=_optional(document, "homepage"),
         tests=_tests(document),
+        answers=None if document.get("answers") is None else _get(document, "answers", dict),
     )
 
 

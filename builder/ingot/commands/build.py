@@ -20,7 +20,7 @@ from ingot.errors import UsageError
 from ingot.paths import make_folder
 from ingot.recipe.args import split_args
 from ingot.recipe.build import BuildResult
-from ingot.recipe.make import fetch_materials, make, make_order
+from ingot.recipe.make import fetch_materials, make, make_order, with_fingerprint
 from ingot.recipe.plan import Artefact, source_date
 from ingot.sources.settings import settings_from
 from ingot.sources.web import Web
@@ -29,7 +29,7 @@ _COMMAND_LINE = ParameterSource.COMMANDLINE
 # What a recipe says itself.
 _OF_A_MODEL = (
     *("hf", "name", "description", "args", "mmproj", "no_mmproj", "loras", "draft", "license_"),
-    *("no_ui", "gpu", "no_sources"),
+    *("no_ui", "gpu", "no_sources", "fingerprint"),
 )
 _FILE = click.Path(path_type=Path)
 
@@ -65,6 +65,9 @@ _FILE = click.Path(path_type=Path)
     "Default: cuda where a toolkit is; vulkan only on demand, as its tools have to be fetched.",
 )
 @click.option("--no-sources", is_flag=True, help="Leave out what GPU modules are compiled from.")
+@click.option(
+    "--fingerprint", is_flag=True, help="Run it, and record what it answers, for verify --answers."
+)
 @click.option("--locked", is_flag=True, help="Of a recipe: exactly what its lock says, or fail.")
 @click.option("--target", "targets", multiple=True, help="Of a recipe: only this. Repeatable.")
 @click.option("--offline", is_flag=True, help="Fetch no model: use what is in the caches.")
@@ -85,6 +88,7 @@ def command(
     no_ui: bool,
     gpu: tuple[str, ...],
     no_sources: bool,
+    fingerprint: bool,
     locked: bool,
     targets: tuple[str, ...],
     offline: bool,
@@ -134,7 +138,8 @@ def command(
         provenance=models.provenance,
         source_date=source_date(),
     )
-    show(make(artefact, gpu, progress, force=force), as_json)
+    result = make(artefact, gpu, progress, force=force)
+    show(with_fingerprint(result, progress) if fingerprint else result, as_json)
 
 
 def _refuse_beside_recipe(given: Sequence[str]) -> None:

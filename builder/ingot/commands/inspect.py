@@ -85,6 +85,7 @@ def _bundle_lines(bundle: Bundle) -> list[str]:
         ("arguments", printable(" ".join(about.args)) or "-"),
         ("web page", "yes" if about.ui else "no"),
         ("tests", tests_line(about.tests)),
+        ("answers", "recorded" if about.answers is not None else "none recorded"),
         ("manifest", bundle.manifest_sha256),
     ]
     lines += ["", "Runtime", *(f"  {line}" for line in table(rows))]

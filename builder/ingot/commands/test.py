@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ingot.bundle.amend import record_tests
+from ingot.bundle.amend import record as record_results
 from ingot.bundle.manifest import RecordedTest
 from ingot.commands import json_option, print_json
 from ingot.commands._recipes import DEFAULT, built, open_recipe
@@ -61,7 +61,7 @@ def command(
         results[executable.name] = outcomes
         if record:
             tests = tuple(RecordedTest(one.name, one.passed) for one in outcomes)
-            record_tests(executable, tests, progress)
+            record_results(executable, progress, tests=tests)
     failed = [o for outcomes in results.values() for o in outcomes if not o.passed]
     if as_json:
         print_json(

@@ -35,8 +35,8 @@ from ingot.toolchain.packages import Target
 RECORD = "runtime.json"
 RECORD_FORMAT = 1
 _RECORD_LIMIT = 1 << 20
-_RECIPE = "5"  # raise it when this file changes what an image holds
-_TARGETS = ("ingot-runtime", "ingot-modules")
+_RECIPE = "6"  # raise it when this file changes what an image holds
+_TARGETS = ("ingot-runtime", "ingot-modules", "ingot-tools")
 _BUILD_TYPE = "Release"
 _DEFLATED = ("ui", "licenses", "sources")
 _GROUPS = ("modules", "deflated", *_DEFLATED)
@@ -46,7 +46,8 @@ _GROUPS = ("modules", "deflated", *_DEFLATED)
 class RuntimeImage:
     """A complete image. Names in ``ui``, ``licenses`` and ``sources`` are relative, with forward
     slashes. ``deflated`` has what executables carry compressed: ``ui/index.html`` -> its file.
-    ``components`` are the third-party libraries inside.
+    ``components`` are the third-party libraries inside. ``tools`` is the program with the verbs
+    that make models, which no executable carries.
 
     ``identity`` is ``{"engine": {package, version, commit, sha256}, "toolchain": {name: version},
     "key": hex}``.
@@ -55,6 +56,7 @@ class RuntimeImage:
     root: Path
     target: str
     program: Path
+    tools: Path
     modules: tuple[Path, ...]
     ui: tuple[tuple[str, Path], ...]
     licenses: tuple[tuple[str, Path], ...]
@@ -71,27 +73,28 @@ class RuntimeImage:
         """
         record = _read_record(root)
         paths: dict[str, list[tuple[str, Path]]] = {group: [] for group in _GROUPS}
-        program: Path | None = None
+        programs: dict[str, Path] = {}
         listed: tuple[Component, ...] | None = None
         for name, size in record.files.items():
             path = root / name
             if not path.is_file() or path.stat().st_size != size:
                 raise _bad_image(root, f"{name} is missing or has another size than recorded")
             group, _, rest = name.partition("/")
-            if name == "program":
-                program = path
+            if name in ("program", "tools"):
+                programs[name] = path
             elif name == components.FILE:
                 listed = components.read(path)
             elif rest and group in paths:
                 paths[group].append((rest, path))
             else:
                 raise _bad_image(root, f"nobody knows what {name!r} is for")
-        if program is None or listed is None or not paths["modules"]:
-            raise _bad_image(root, "the program, its modules or its components are not recorded")
+        if len(programs) < 2 or listed is None or not paths["modules"]:
+            raise _bad_image(root, "the programs, modules or components are not recorded")
         return cls(
             root=root,
             target=record.target,
-            program=program,
+            program=programs["program"],
+            tools=programs["tools"],
             modules=tuple(path for _name, path in paths["modules"]),
             ui=tuple(paths["ui"]),
             licenses=tuple(paths["licenses"]),
@@ -298,16 +301,17 @@ def _compile(
 
 def _assemble(folder: Path, build: Path, page: Path, engine: Path, compiler: zig.Zig) -> None:
     """Copy the products into ``folder`` in the image's layout."""
-    program = build / "ingot-runtime"
+    programs = {"program": build / "ingot-runtime", "tools": build / "ingot-tools"}
     modules = sorted((build / "modules").glob("*.so"))
-    if not program.is_file() or not modules:
+    if not all(path.is_file() for path in programs.values()) or not modules:
         raise ToolchainError(
             "the compilation ended well but made no program or no modules",
             hint=f"remove {build} and build again",
             code="no-products",
         )
-    shutil.copyfile(program, folder / "program")
-    (folder / "program").chmod(0o755)
+    for name, path in programs.items():
+        shutil.copyfile(path, folder / name)
+        (folder / name).chmod(0o755)
     (folder / "modules").mkdir()
     for module in modules:
         shutil.copyfile(module, folder / "modules" / module.name)

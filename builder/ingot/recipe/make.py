@@ -6,17 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ingot.bundle.manifest import RecordedTest
+from ingot.bundle.amend import record as record_results
 from ingot.console import Console
 from ingot.engine.pin import Sources, load_sources
 from ingot.engine.runtime import ensure_runtime
-from ingot.errors import AnswerNo, ToolchainError
+from ingot.errors import AnswerNo, InputError, ToolchainError
 from ingot.recipe.build import BuildResult, build, check
+from ingot.recipe.fingerprint import take_fingerprint
 from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
 from ingot.recipe.gpumodule import Compiler, GpuModule, ensure_cuda, find_compiler
 from ingot.recipe.lock import Lock, locked_need, locked_path, resolve_need
 from ingot.recipe.orders import Need, Order
-from ingot.recipe.plan import Artefact
+from ingot.recipe.plan import Artefact, Recorded
 from ingot.recipe.record import Record, encode
 from ingot.recipe.sbom import Provenance
 from ingot.recipe.schema import Limits
@@ -105,9 +106,12 @@ def make_order(
     progress: Console,
     *,
     force: bool = False,
-    tests: tuple[RecordedTest, ...] | None = None,
+    recorded: Recorded | None = None,
 ) -> BuildResult:
     """Build an order as ``output``, with ``record`` inside.
+
+    ``recorded`` is what an executable that is built again has recorded; without it, an order that
+    wants a fingerprint is run for it.
 
     Raises AnswerNo ``over-limit`` when the executable is larger than the recipe allows; it is
     there all the same, to be looked at.
@@ -118,11 +122,23 @@ def make_order(
         icon=supplies.small[order.icon] if order.icon else None,
         recipe=encode(record),
         source_date=record.source_date,
-        tests=tests,
+        recorded=recorded or Recorded(),
     )
     result = make(artefact, order.gpu or ("none",), progress, force=force)
+    if order.fingerprint and recorded is None:
+        result = with_fingerprint(result, progress)
     _check_limits(order.limits, result)
     return result
+
+
+def with_fingerprint(result: BuildResult, progress: Console) -> BuildResult:
+    """Run what was built, and record what it answers; a note where it cannot be asked."""
+    try:
+        with progress.step(f"Recording the answers of {result.path.name}"):
+            answers = take_fingerprint(result.path)
+    except InputError as error:
+        return replace(result, notes=(*result.notes, error.message))
+    return replace(result, manifest=record_results(result.path, progress, answers=answers))
 
 
 def _artefact(order: Order, output: Path, local: Mapping[Need, Fetched]) -> Artefact:

@@ -53,6 +53,7 @@ class Order:
     gpu: tuple[str, ...] = ()
     ui: bool = True
     sources: bool = True
+    fingerprint: bool = False
     limits: Limits = field(default_factory=Limits)
     tests: tuple[Expectation, ...] = ()
 
@@ -161,6 +162,7 @@ def _order(recipe: Recipe, target: Target, variant: Variant | None) -> Order:
         gpu=gpu.modules,
         ui=pick("ui", runtime.ui),
         sources=gpu.sources,
+        fingerprint=runtime.fingerprint,
         limits=recipe.limits,
         tests=recipe.test,
     )

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ingot import __version__
 from ingot.bundle.format import safe_file_name
@@ -49,12 +50,20 @@ BUILDER = {"name": "ingot", "version": __version__}
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What a manifest records after a build; None is nothing."""
+
+    tests: tuple[RecordedTest, ...] | None = None
+    answers: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Artefact:
     """One executable to build. ``name`` None means the model's file name without its ending;
     ``args`` are default arguments for the engine, one word each. ``provenance`` is for the SBOM, by
     the path that is given here as ``model``, ``mmproj``, ``loras`` or ``draft``. ``recipe`` is the
-    content of recipe.json, ``source_date`` the SBOM's time in seconds since 1970, ``tests`` what
-    was recorded of an executable that is built again.
+    content of recipe.json, ``source_date`` the SBOM's time in seconds since 1970, ``recorded``
+    what was recorded of an executable that is built again.
     """
 
     model: Path
@@ -74,7 +83,7 @@ class Artefact:
     icon: Path | None = None
     recipe: bytes | None = None
     source_date: int | None = None
-    tests: tuple[RecordedTest, ...] | None = None
+    recorded: Recorded = Recorded()
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,11 @@ def plan(
         model=model_facts(inputs.model.gguf).to_json(),
     )
     about = replace(
-        about, version=artefact.version, homepage=artefact.homepage, tests=artefact.tests
+        about,
+        version=artefact.version,
+        homepage=artefact.homepage,
+        tests=artefact.recorded.tests,
+        answers=artefact.recorded.answers,
     )
     own = [
         replace(source, segments=(icon,), deflated=None)

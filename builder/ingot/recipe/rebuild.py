@@ -31,7 +31,7 @@ from ingot.recipe.lock import (
 )
 from ingot.recipe.make import Supplies, make_order
 from ingot.recipe.orders import Need, Order
-from ingot.recipe.plan import MODEL_LICENSE
+from ingot.recipe.plan import MODEL_LICENSE, Recorded
 from ingot.recipe.record import Record, read_record
 from ingot.sources.digests import sha256_of
 from ingot.sources.fetch import Fetched, LocalFile, fetch
@@ -78,8 +78,9 @@ def rebuild(original: Path, output: Path, search: Search, web: Web, progress: Co
         record = read_record(bundle)
         order = _order(bundle, record)
         supplies, carried = _supplies(bundle, order, record, search, web, progress)
-        tests = bundle.manifest.about.tests
-        result = make_order(order, supplies, record, output, progress, tests=tests)
+        about = bundle.manifest.about
+        recorded = Recorded(about.tests, about.answers)
+        result = make_order(order, supplies, record, output, progress, recorded=recorded)
         return Rebuilt(
             original,
             result.path,

@@ -74,6 +74,9 @@ class Runtime(Table):
         default=None, description="For chat on a terminal and in the web page."
     )
     ui: bool = Field(default=True, description="Whether the web page is inside.")
+    fingerprint: bool = Field(
+        default=False, description="Whether its answers are recorded, for verify --answers."
+    )
 
 
 class Gpu(Table):

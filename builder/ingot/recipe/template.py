@@ -47,6 +47,7 @@ def render(draft: Draft, *, gpu: Sequence[str] = ()) -> str:
         _set("args", draft.args, '["-c", "4096"]', "the user's own arguments win"),
         _set("system-prompt", draft.system_prompt, '"You answer briefly."'),
         "# ui = false  # leaves out the web page",
+        "# fingerprint = true  # records its answers, for verify --answers",
         "",
         "[gpu]",
         _set("modules", list(gpu), '["cuda:80,90,ptx", "vulkan"]'),

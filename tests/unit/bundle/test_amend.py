@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.bundle.amend import record_tests
+from ingot.bundle.amend import record
 from ingot.bundle.manifest import RecordedTest
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
@@ -17,7 +17,7 @@ from ingot.engine.runtime import RuntimeImage
 from ingot.errors import IntegrityError
 from ingot.recipe.build import build
 from ingot.recipe.gpumodule import GpuModule
-from ingot.recipe.plan import Artefact
+from ingot.recipe.plan import Artefact, Recorded
 from ingot.toolchain.packages import sha256_of
 from tests.golden.samples import VULKAN_FACTS, fake_runtime, write_lora, write_model
 
@@ -49,9 +49,9 @@ def test_it_is_what_a_build_would_have_written(
     module.write_bytes(b"\x7fELF vulkan")
     modules = (GpuModule(module, sha256_of(module), VULKAN_FACTS),)
     build(artefact, runtime, NullProgress(), modules=modules)
-    wanted = replace(artefact, output=tmp_path / "wanted", tests=TESTS)
+    wanted = replace(artefact, output=tmp_path / "wanted", recorded=Recorded(TESTS))
     build(wanted, runtime, NullProgress(), modules=modules)
-    manifest = record_tests(artefact.output, TESTS, NullProgress())
+    manifest = record(artefact.output, NullProgress(), tests=TESTS)
     assert artefact.output.read_bytes() == wanted.output.read_bytes()
     with open_bundle(artefact.output) as bundle:
         assert bundle.manifest == manifest
@@ -62,13 +62,15 @@ def test_it_is_what_a_build_would_have_written(
 
 def test_what_stands_there_is_not_written_again(artefact: Artefact, runtime: RuntimeImage) -> None:
     build(artefact, runtime, NullProgress())
-    record_tests(artefact.output, TESTS, NullProgress())
+    record(artefact.output, NullProgress(), tests=TESTS)
     before = artefact.output.stat().st_ino
-    record_tests(artefact.output, TESTS, NullProgress())
+    record(artefact.output, NullProgress(), tests=TESTS)
     assert artefact.output.stat().st_ino == before
-    record_tests(artefact.output, TESTS[:1], NullProgress())
+    record(artefact.output, NullProgress(), tests=TESTS[:1])
+    record(artefact.output, NullProgress(), answers={"greedy": [], "top": 4})
     with open_bundle(artefact.output) as bundle:
         assert bundle.manifest.about.tests == TESTS[:1]
+        assert bundle.manifest.about.answers == {"greedy": [], "top": 4}
 
 
 def test_of_a_link_the_file_is_replaced(
@@ -77,7 +79,7 @@ def test_of_a_link_the_file_is_replaced(
     build(artefact, runtime, NullProgress())
     link = tmp_path / "link"
     link.symlink_to(artefact.output)
-    record_tests(link, TESTS, NullProgress())
+    record(link, NullProgress(), tests=TESTS)
     assert link.is_symlink()
     with open_bundle(artefact.output) as bundle:
         assert bundle.manifest.about.tests == TESTS
@@ -91,6 +93,6 @@ def test_damaged_weights_are_not_taken_over(artefact: Artefact, runtime: Runtime
     content[entry.offset + entry.size - 1] ^= 1
     artefact.output.write_bytes(content)
     with pytest.raises(IntegrityError) as caught:
-        record_tests(artefact.output, TESTS, NullProgress())
+        record(artefact.output, NullProgress(), tests=TESTS)
     assert caught.value.code == "entry-damaged"
     assert artefact.output.read_bytes() == content

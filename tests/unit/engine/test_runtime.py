@@ -41,6 +41,7 @@ def image(cache: Path) -> Path:
 def _write_image(root: Path) -> Path:
     for name in (
         "program",
+        "tools",
         "modules/b.so",
         "modules/a.so",
         "ui/index.html",
@@ -61,7 +62,7 @@ def _write_image(root: Path) -> Path:
 def test_an_image_loads_as_it_was_written(image: Path) -> None:
     loaded = RuntimeImage.load(image)
     assert loaded.target == "linux-x86_64"
-    assert loaded.program == image / "program"
+    assert (loaded.program, loaded.tools) == (image / "program", image / "tools")
     assert [path.name for path in loaded.modules] == ["a.so", "b.so"]
     assert loaded.ui == (
         ("_app/x.js", image / "ui/_app/x.js"),
