@@ -32,7 +32,8 @@ NINJA = """#!/bin/sh
 echo ninja >> "$INGOT_TEST_CALLS"
 ${INGOT_TEST_NINJA:-true} || { echo "x.cc:1:1: error: no such luck"; exit 1; }
 cd "$2" && mkdir -p modules && echo "[1/2] Building CXX object a.o"
-echo program > ingot-runtime; echo tools > ingot-tools; echo module > modules/ggml-cpu-x.so; echo "[2/2] Linking"
+echo program > ingot-runtime; echo tools > ingot-tools
+echo module > modules/ggml-cpu-x.so; echo "[2/2] Linking"
 """
 
 # As the vendored libraries and libc++ say their versions, all of them at once.
