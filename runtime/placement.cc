@@ -3,6 +3,7 @@
 #include "../src/llama-ext.h"
 #include "../src/llama-model.h"
 #include "common.h"
+#include "decode.h"
 #include "error.h"
 #include "ggml-backend.h"
 
@@ -41,9 +42,9 @@ static void add_weights(Placement & found, const llama_model & model) {
 
 static void process(llama_context * context, int tokens, int past) {
     const llama_vocab * vocab = llama_model_get_vocab(llama_get_model(context));
-    common_batch batch(context);
-    for (int i = 0; i < tokens; ++i) batch.add((llama_token) i % llama_vocab_n_tokens(vocab), past + i, 0, i + 1 == tokens);
-    if (llama_process(context, LLAMA_PROCESS_TYPE_DECODE, batch.get()) != 0) throw Failure(EXIT_NO, "the engine could not run the model");
+    std::vector<llama_token> some;
+    for (int i = 0; i < tokens; ++i) some.push_back((llama_token) i % llama_vocab_n_tokens(vocab));
+    if (decode(context, some, past, some.size() - 1) != 0) throw Failure(EXIT_NO, "the engine could not run the model");
 }
 
 Placement placement_of(const Bundle * bundle, const Args & user) {

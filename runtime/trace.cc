@@ -11,6 +11,7 @@
 #include <functional>
 #include <numeric>
 
+#include "decode.h"
 #include "error.h"
 #include "ggml-backend.h"
 #include "modules.h"
@@ -66,16 +67,12 @@ class Tracer {
     void feed(const std::vector<llama_token> & tokens, llama_pos start, size_t from, const std::function<void(const float *, size_t)> & sink) {
         for (size_t at = 0; at < tokens.size();) {
             const size_t count = std::min<size_t>(llama_n_batch(context), tokens.size() - at);
-            common_batch batch(context);
-            size_t rows = 0;
-            for (size_t i = at; i < at + count; ++i) {
-                batch.add(tokens[i], start + (llama_pos) i, 0, i >= from);
-                rows += i >= from;
-            }
-            if (llama_process(context, LLAMA_PROCESS_TYPE_DECODE, batch.get()) != 0) {
+            const size_t skip  = std::min(count, from > at ? from - at : 0);
+            const std::vector<llama_token> part(tokens.begin() + at, tokens.begin() + at + count);
+            if (decode(context, part, start + (llama_pos) at, skip) != 0) {
                 throw Failure(EXIT_NO, "the engine could not compute these tokens");
             }
-            if (rows) sink(llama_get_logits(context), rows);
+            if (skip < count) sink(llama_get_logits(context), count - skip);
             at += count;
         }
     }

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "../decode.h"
 #include "../engine_params.h"
 #include "../error.h"
 #include "../os.h"
@@ -41,10 +42,8 @@ static std::vector<float> embed_one(llama_context * context, const common_params
                           " tokens and the model takes " + std::to_string(llama_n_ubatch(context)),
                       "split it, or raise -c and -b up to the model's own limit");
     }
-    common_batch batch(context);
-    for (size_t i = 0; i < tokens.size(); ++i) batch.add(tokens[i], (llama_pos) i, 0, true);
     llama_memory_clear(llama_get_memory(context), true);
-    const int failed = llama_process(context, LLAMA_PROCESS_TYPE_DECODE, batch.get());
+    const int failed = decode(context, tokens, 0, 0);
     const float * raw = failed ? nullptr : llama_get_embeddings_seq(context, 0);
     if (!raw) throw Failure(EXIT_NO, "the engine could not compute text " + std::to_string(index + 1));
     const int n = llama_model_n_embd_out(llama_get_model(context));
