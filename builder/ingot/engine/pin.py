@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -49,12 +49,14 @@ class EnginePin:
 class Sources:
     """What a runtime is made from: the checkout's native/ and runtime/ folders, and the pins.
 
-    ``repository`` is the checkout, or what an installed copy carries of it.
+    ``repository`` is the checkout, or what an installed copy carries of it. ``variant`` tells the
+    build folders of other engines than native/engine.toml's from its own.
     """
 
     repository: Path
     engine: EnginePin
     tools: ToolchainPins
+    variant: str = ""
 
     @property
     def native(self) -> Path:
@@ -111,6 +113,31 @@ def load_sources() -> Sources:
     return Sources(
         root, load_engine(native / "engine.toml"), load_toolchain(native / "toolchain.toml")
     )
+
+
+def load_other_engines(folder: Path) -> dict[str, EnginePin]:
+    """Engines that ``ingot compare`` can run as well, by version: native/engines/*.toml, each as
+    native/engine.toml is. None where there is no such folder.
+    """
+    pins = [load_engine(path) for path in sorted(folder.glob("*.toml"))]
+    return {pin.package.version: pin for pin in pins}
+
+
+def choose_engine(sources: Sources, version: str | None) -> Sources:
+    """``sources`` with the engine ``version``; as they are if it is None or their own.
+
+    Raises InputError ``unknown-engine``.
+    """
+    if version is None or version == sources.engine.package.version:
+        return sources
+    others = load_other_engines(sources.native / "engines")
+    if version not in others:
+        raise InputError(
+            f"there is no engine version '{version}'",
+            hint=f"pinned versions: {', '.join(sorted({sources.engine.package.version, *others}))}",
+            code="unknown-engine",
+        )
+    return replace(sources, engine=others[version], variant=f"-{version}")
 
 
 def tree_hash(*folders: Path) -> str:

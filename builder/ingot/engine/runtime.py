@@ -25,7 +25,7 @@ from ingot.engine.components import Component
 from ingot.engine.fetch import engine_source
 from ingot.engine.gpusources import ARCHIVE, archive, collect_sources
 from ingot.engine.nativelicenses import collect
-from ingot.engine.pin import DEFAULT_TARGET, Sources, load_sources, tree_hash
+from ingot.engine.pin import DEFAULT_TARGET, Sources, choose_engine, load_sources, tree_hash
 from ingot.engine.webui import LICENSES, ensure_webui
 from ingot.errors import IntegrityError, ToolchainError
 from ingot.paths import cache_dir, ensure_entry, locked, make_folder, remove_tree
@@ -205,13 +205,17 @@ def choose_target(sources: Sources, name: str = DEFAULT_TARGET) -> Target:
     return sources.tools.targets[name]
 
 
-def ensure_runtime(progress: Progress, target_name: str = DEFAULT_TARGET) -> RuntimeImage:
+def ensure_runtime(
+    progress: Progress, target_name: str = DEFAULT_TARGET, *, engine: str | None = None
+) -> RuntimeImage:
     """Return the image for a target, building it if it is neither carried nor in the cache.
+
+    ``engine`` is the version of another pinned engine; see ``choose_engine``.
 
     That first build takes minutes and a network (see docs); it reports to ``progress``. Raises
     NetworkError, IntegrityError or ToolchainError; logs are kept in the cache's ``logs``.
     """
-    sources = load_sources()
+    sources = choose_engine(load_sources(), engine)
     target = choose_target(sources, target_name)
     key = runtime_key(sources, target)
     root = find_runtime(sources, key)
@@ -219,7 +223,7 @@ def ensure_runtime(progress: Progress, target_name: str = DEFAULT_TARGET) -> Run
         root = runtime_folder(key)
         # One lock per target around everything: its build folder is shared between keys, so that
         # an edit of one source file compiles that file only.
-        lock = cache_dir() / "build" / f".{target.name}.lock"
+        lock = cache_dir() / "build" / f".{target.name}{sources.variant}.lock"
         with ExitStack() as waiting:
 
             def announce() -> None:
@@ -278,8 +282,8 @@ def _compile(
     packages = sources.tools.packages
     cmake_tool = cmake.install(packages["cmake"], progress)
     ninja_tool = cmake.install_ninja(packages["ninja"], progress)
-    folder = make_folder(cache_dir() / "build" / target.name)
-    log = cache_dir() / "logs" / f"native-{target.name}.log"
+    folder = make_folder(cache_dir() / "build" / f"{target.name}{sources.variant}")
+    log = cache_dir() / "logs" / f"native-{target.name}{sources.variant}.log"
     log.unlink(missing_ok=True)
     definitions = {
         "CMAKE_TOOLCHAIN_FILE": str(target.cmake),

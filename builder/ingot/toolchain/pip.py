@@ -25,10 +25,11 @@ def pip_command() -> list[str]:
 
     Raises ToolchainError ``no-pip`` when neither INGOT_PYTHON nor PATH has a Python with pip.
     """
-    return [_python(), "-P", "-m", "pip"]
+    return [find_python(), "-P", "-m", "pip"]
 
 
-def _python() -> str:
+def find_python() -> str:
+    """The Python whose pip that is; it may be our own."""
     if not is_frozen() and importlib.util.find_spec("pip") is not None:
         return sys.executable
     own = os.environ.get("INGOT_PYTHON")

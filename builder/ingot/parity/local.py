@@ -1,0 +1,286 @@
+"""Executables and GGUFs as sides: their own program is run, by its verbs ``trace`` and ``embed``.
+
+A GGUF is run by the workbench (recipe/workbench.py), which has every CPU module and takes -m.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ingot import process
+from ingot.bundle.manifest import MODULE
+from ingot.bundle.reader import is_bundle, open_bundle
+from ingot.console import Progress, Step
+from ingot.engine.runtime import RuntimeImage, ensure_runtime
+from ingot.errors import (
+    GpuError,
+    IngotError,
+    InputError,
+    IntegrityError,
+    ToolchainError,
+    UsageError,
+)
+from ingot.gguf.facts import ENCODERS, model_facts
+from ingot.gguf.join import load_weights
+from ingot.gguf.model import Gguf
+from ingot.parity.side import Greedy, Job, Layers, Logits, Numbers, Tokens
+from ingot.parity.spec import Spec
+from ingot.recipe.workbench import ensure_workbench
+
+TOP = 5  # candidates of each greedy token
+_WATCH_SECONDS = 0.5
+_CPU_PREFIX = "ggml-cpu-"
+_POOLING = {1: "mean", 2: "cls", 3: "last"}  # the GGUF key ARCH.pooling_type
+_GPU_KINDS = {"cuda": "nvidia", "vulkan": "vulkan"}
+_ERRORS: Mapping[int, type[IngotError]] = {
+    2: UsageError,
+    3: InputError,
+    5: IntegrityError,
+    7: GpuError,
+}
+
+
+@dataclass(frozen=True)
+class Local:
+    """A program to start, and with what. ``options`` are the engine's."""
+
+    name: str
+    program: Path
+    vocabulary: int | None
+    embeds: bool
+    model: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    pooling: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str | int] = field(default_factory=dict)
+    listed: int | None = None
+
+    def tokenize(self, text: str, progress: Progress) -> Tokens:
+        """See Side. The weights are mapped and not touched, so that it takes no time."""
+        with _workspace() as folder, progress.step(f"Reading the text with {self.name}"):
+            quick = ("-c", "32", "--no-warmup", "--no-repack", "--gpu", "none")
+            answer = self._trace({"tokenize": text}, quick, folder)
+        front = answer.get("begins_with")
+        return Tokens(tuple(answer["tokens"]), None if front is None else int(front))
+
+    def run(self, job: Job, folder: Path, progress: Progress) -> Numbers:
+        """See Side."""
+        document = _document(job, folder)
+        expected = job.rows * (self.vocabulary or 0) * 4
+        title = f"Running {self.name}"
+        with progress.step(title) as step, _watched(folder / "logits", expected, step):
+            answer = self._trace(document, ("-c", str(job.context)), folder)
+        return self._numbers(answer, job, folder)
+
+    def embed(self, texts: Sequence[str], folder: Path, progress: Progress) -> list[list[float]]:
+        """See Side."""
+        words = [word for text in texts for word in ("-p", text)]
+        with progress.step(f"Running {self.name}"):
+            answer = self._ask(["embed", "--json", *words, *self.pooling], folder)
+        return [item["embedding"] for item in answer["data"]]
+
+    def _trace(self, job: Mapping[str, Any], options: Sequence[str], folder: Path) -> Any:
+        path = folder / "job.json"
+        path.write_text(json.dumps(job), "utf-8")
+        return self._ask(["trace", "--job", str(path), *options, *self.options], folder)
+
+    def _ask(self, words: Sequence[str], folder: Path) -> Any:
+        done = process.run(
+            [self.program.absolute(), *words, *self.model],
+            log=folder / "log",
+            env=self.env,
+            what=self.name,
+            check=False,
+            stderr_to_log=True,
+        )
+        if done.status:
+            raise _refusal(self.name, done)
+        try:
+            return json.loads("".join(done.lines))
+        except ValueError as error:
+            raise ToolchainError(f"{self.name}: its answer cannot be read: {error}") from error
+
+    def _numbers(self, answer: Any, job: Job, folder: Path) -> Numbers:
+        model = answer["model"]
+        facts = {**self.facts, "cpu_module": model["cpu_module"], "threads": model["threads"]}
+        scores = layers = None
+        if job.sequences:
+            scores = Logits(folder / "logits", model["vocabulary"])
+        if answer.get("layers"):
+            indices = tuple(answer["layers"])
+            layers = Layers(folder / "streams", indices, model["embedding_length"])
+        greedy = tuple(greedy_of(item) for item in answer.get("greedy", ()))
+        return Numbers(scores, layers, greedy, facts)
+
+
+def open_local(spec: Spec, progress: Progress, options: Sequence[str] = ()) -> Local:
+    """The executable or GGUF that ``spec`` names; every error that can be seen beforehand."""
+    assert spec.path is not None
+    if not spec.path.exists():
+        raise InputError(
+            f"{spec.path}: there is no such file",
+            hint="a side is an executable, a GGUF, a Hugging Face folder or a server's URL",
+            code="missing-file",
+        )
+    if is_bundle(spec.path):
+        return _executable(spec, options)
+    return _gguf(spec, progress, options)
+
+
+def _executable(spec: Spec, options: Sequence[str]) -> Local:
+    assert spec.path is not None
+    if spec.engine is not None:
+        raise UsageError(
+            f"{spec.written}: an executable has its own engine",
+            hint="give the GGUF with @version, or make another executable with 'ingot repack'",
+            code="bad-suffix",
+        )
+    with open_bundle(spec.path) as bundle:
+        manifest = bundle.manifest
+    modules = [entry for entry in manifest.entries if entry.role == MODULE]
+    names = [Path(entry.name).stem for entry in modules]
+    gpus = {_GPU_KINDS[entry.gpu.kind] for entry in modules if entry.gpu is not None}
+    about = manifest.about
+    return Local(
+        name=spec.written,
+        program=spec.path,
+        vocabulary=about.model.get("vocabulary"),
+        embeds=bool(about.model.get("embedding")),
+        options=(*_gpu_options(spec, gpus), *options),
+        env=_cpu_env(spec, names),
+        facts={"kind": "executable", "engine": str(about.engine.get("commit", ""))},
+    )
+
+
+def _gguf(spec: Spec, progress: Progress, options: Sequence[str]) -> Local:
+    assert spec.path is not None
+    weights = load_weights(spec.path)
+    runtime = ensure_runtime(progress, engine=spec.engine)
+    facts = model_facts(weights.gguf)
+    return Local(
+        name=spec.written,
+        program=ensure_workbench(runtime, progress),
+        vocabulary=facts.vocabulary,
+        embeds=facts.embedding,
+        model=("-m", str(weights.files[0].absolute())),
+        options=(*_gpu_options(spec, set(), default="none"), *options),
+        pooling=_pooling(weights.gguf),
+        env=_cpu_env(spec, [module.stem for module in runtime.modules]),
+        facts={"kind": "GGUF", "quantization": facts.quantization, "engine": _commit(runtime)},
+    )
+
+
+def _commit(runtime: RuntimeImage) -> str:
+    engine = runtime.identity["engine"]
+    return str(engine.get("commit", "")) if isinstance(engine, Mapping) else ""
+
+
+def _pooling(gguf: Gguf) -> tuple[str, ...]:
+    """Said aloud, because the workbench would go by the model that it carries itself."""
+    kind = gguf.integer(f"{gguf.architecture}.pooling_type")
+    named = _POOLING.get(kind or 0)
+    if named is None:
+        return ("--pooling", "mean") if gguf.architecture in ENCODERS else ()
+    return ("--pooling", named)
+
+
+def _cpu_env(spec: Spec, modules: Sequence[str]) -> dict[str, str]:
+    if spec.cpu is None:
+        return {}
+    known = [name.removeprefix(_CPU_PREFIX) for name in modules if name.startswith(_CPU_PREFIX)]
+    if spec.cpu not in (*known, "none"):
+        raise InputError(
+            f"{spec.written}: it carries no CPU module '{spec.cpu}'",
+            hint=f"it has: {', '.join(sorted(known))}; none is the baseline in the program",
+            code="no-such-module",
+        )
+    return {"INGOT_CPU": spec.cpu}
+
+
+def _gpu_options(spec: Spec, carried: set[str], default: str | None = None) -> tuple[str, ...]:
+    kind = spec.gpu or default
+    if kind is None:
+        return ()
+    if kind in ("none", "auto"):
+        return ("--gpu", kind)
+    if kind not in carried:
+        raise InputError(
+            f"{spec.written}: it carries no GPU module for '{kind}'",
+            hint="make an executable with one: ingot build MODEL --gpu cuda or --gpu vulkan",
+            code="no-such-module",
+        )
+    return ("--gpu", kind, "--require-gpu")
+
+
+def _document(job: Job, folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    if job.sequences:
+        document["score"] = {
+            "sequences": job.sequences,
+            "from": job.first,
+            "logits": str(folder / "logits"),
+        }
+    if job.layers:
+        document["layers"] = {"tokens": job.layers, "streams": str(folder / "streams")}
+    if job.prompts:
+        document["greedy"] = {"prompts": job.prompts, "tokens": job.continued, "top": TOP}
+    return document
+
+
+def greedy_of(item: Mapping[str, Any]) -> Greedy:
+    """One of ``greedy`` in the answer of ``trace``, or of the worker that stands in for it."""
+    steps = tuple(tuple((int(t), float(x)) for t, x in step) for step in item["steps"])
+    return Greedy(tuple(item["prompt"]), tuple(item["tokens"]), item["text"], steps)
+
+
+def _refusal(name: str, done: process.Completed) -> IngotError:
+    """What the program said, as our own error."""
+    said = [line for line in done.lines if line.startswith(("error: ", "hint: "))]
+    words = {line.partition(": ")[0]: line.partition(": ")[2] for line in said}
+    reason = words.get("error") or "\n    ".join(process.useful_lines(done.lines, 4))
+    if "unknown command 'trace'" in reason:
+        return InputError(
+            f"{name}: this executable is too old to be compared",
+            hint="put the current runtime into it: ingot repack FILE --engine current",
+            code="executable-too-old",
+        )
+    kind = _ERRORS.get(done.status, ToolchainError)
+    reason = reason or f"it ended with status {done.status}"
+    return kind(f"{name}: {reason}", hint=words.get("hint"), code="side-failed")
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ingot-compare-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _watched(path: Path, expected: int, step: Step) -> Iterator[None]:
+    """Report how much of the logits is there: the program says nothing while it computes."""
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_WATCH_SECONDS):
+            try:
+                step.update(min(os.stat(path).st_size, expected), expected)
+            except OSError:
+                continue
+
+    thread = threading.Thread(target=look, daemon=True)
+    if expected:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if expected:
+            thread.join()

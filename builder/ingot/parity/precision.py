@@ -1,0 +1,87 @@
+"""One model against itself with other settings of the engine: what each of them costs in precision.
+
+The base is the most precise that the engine has; every other setting changes one thing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ingot.console import Progress
+from ingot.errors import InputError, UsageError
+from ingot.parity.compare import (
+    Request,
+    check_room,
+    make_job,
+    measure,
+    run_side,
+    with_verdict,
+    workspace,
+)
+from ingot.parity.local import Local, open_local
+from ingot.parity.passages import cut
+from ingot.parity.spec import parse
+from ingot.parity.verdict import WORDS
+from ingot.paths import remove_tree
+
+BASE = ("-ctk", "f32", "-ctv", "f32", "-fa", "off", "-b", "512", "-ub", "512")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Engine options that are laid over BASE."""
+
+    name: str
+    options: tuple[str, ...]
+
+
+SETTINGS = (
+    Setting("KV cache F16", ("-ctk", "f16", "-ctv", "f16")),
+    Setting("KV cache BF16", ("-ctk", "bf16", "-ctv", "bf16")),
+    Setting("1 thread", ("-t", "1", "-tb", "1")),
+    Setting("batches of 128", ("-ub", "128")),
+    Setting("batches of 16", ("-ub", "16")),
+    Setting("flash attention", ("-fa", "on")),
+    Setting("flash attention, KV cache F16", ("-fa", "on", "-ctk", "f16", "-ctv", "f16")),
+)
+
+
+def study(a: str, request: Request, progress: Progress) -> dict[str, Any]:
+    """The document of a precision study: ``settings`` with a comparison for each."""
+    spec = parse(a)
+    if spec.path is None or spec.path.is_dir():
+        raise UsageError(
+            f"{a}: its engine's settings cannot be changed",
+            hint="--precision takes an executable or a GGUF",
+            code="not-local",
+        )
+    base = open_local(spec, progress, BASE)
+    if base.embeds:
+        raise InputError(f"{a}: gives vectors; --precision is for text", code="kinds-differ")
+    tokens = base.tokenize(request.text, progress)
+    passages = cut(tokens, context=request.context, limit=request.tokens)
+    job = make_job(passages, request, (), layers=bool(request.layers))
+    found = []
+    with workspace() as folder:
+        check_room(folder, job, [base, base])
+        reference = run_side(base, job, folder / "base", progress)
+        for setting in SETTINGS:
+            side: Local = open_local(spec, progress, (*BASE, *setting.options))
+            with progress.step(f"Setting: {setting.name}"):
+                numbers = run_side(side, job, folder / "other", progress)
+                measured = measure(reference, numbers, passages, job, progress)
+            remove_tree(folder / "other")
+            facts = {"name": setting.name, "options": list(setting.options)}
+            found.append(with_verdict({**facts, **measured}))
+    return {
+        "verdict": _worst([item["verdict"] for item in found]),
+        "a": {"name": base.name, **reference.facts},
+        "base": list(BASE),
+        "precision": found,
+    }
+
+
+def _worst(words: Sequence[str]) -> str:
+    return max(words, key=WORDS.index)
