@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gguf import GGMLQuantizationType
 
 from ingot.engine.pin import repository
 from ingot.engine.runtime import RuntimeImage
 from ingot.paths import cache_dir
 from tests.conftest import Ingot
 from tests.hub.server import Hub
-from tests.models.quantised import quantised
+from tests.models.quantised import converted, quantised
 
 REPO = "acme/pystdlib-GGUF"
 DEMO = repository() / "recipes" / "demo" / "pystdlib-7m.gguf"
@@ -251,3 +252,25 @@ def test_the_demo_as_a_recipe(ingot: Ingot, tmp_path: Path, hub: Hub) -> None:
     assert (done.returncode, done.stdout) == (0, "they hold the same\n")
     home = tmp_path / "cwd"
     assert (home / "out" / "pystdlib").read_bytes() == (home / "demo").read_bytes()
+
+
+def test_an_executable_is_held_to_another_model(ingot: Ingot, tmp_path: Path, hub: Hub) -> None:
+    home = tmp_path / "cwd"
+    shutil.copy(DEMO, home / "m.gguf")
+    converted(home / "q8.gguf", GGMLQuantizationType.Q8_0)
+    quantised(home / "noise.gguf", "IQ2_S")
+    (home / "text.txt").write_text("def add(a, b):\n    return a + b\n" * 60)
+    text = '[model]\nmain = "q8.gguf"\n'
+    for name, require in (("m.gguf", "compatible"), ("m.gguf", "identical"), ("noise.gguf", "")):
+        worst = f'require = "{require}"\n' if require else ""
+        text += f'[[test]]\ncompare = "{name}"\ntext = "text.txt"\n{worst}'
+    write(home, text + '[[test]]\ncompare = "gone.gguf"\n')
+    assert ingot("build", "ingot.toml").returncode == 0
+    done = ingot("test", "--json")
+    assert done.returncode == 1, done.stderr
+    close, not_same, far, gone = json.loads(done.stdout)["results"]["q8"]
+    assert close["passed"]
+    assert close["verdict"] in ("equivalent", "compatible")
+    assert "and identical is required" in not_same["problems"][0]
+    assert "not all finite" in far["problems"][0], "random weights are no model"
+    assert "gone.gguf: there is no such file" in gone["problems"][0]

@@ -11,15 +11,14 @@ import click
 from ingot.commands import json_option, print_json
 from ingot.commands._text import table
 from ingot.console import Console
-from ingot.errors import AnswerNo, InputError, UsageError
+from ingot.errors import AnswerNo, UsageError
 from ingot.parity.compare import Request, compare
 from ingot.parity.picture import draw
 from ingot.parity.precision import study
 from ingot.parity.report import page
+from ingot.parity.text import TEXT, read_text
 from ingot.parity.verdict import COMPATIBLE, WORDS
 
-TEXT = Path(__file__).parent.parent / "parity" / "text.txt"
-TEXT_LIMIT = 64 << 20  # bytes; a text of this size takes a small model a day
 _FILE = click.Path(path_type=Path)
 
 
@@ -71,7 +70,7 @@ def command(
             "--precision compares one model with itself" if precision else "B is missing",
             hint="give A and B, or one of them and --precision",
         )
-    request = Request(text=_read(text or TEXT), **counts)
+    request = Request(text=read_text(text or TEXT), **counts)
     progress = Console()
     document = study(a, request, progress) if b is None else compare(a, b, request, progress)
     if report is not None:
@@ -88,19 +87,6 @@ def command(
             f"the verdict is {document['verdict']}, and {require} is required",
             code="worse-than-required",
         )
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > TEXT_LIMIT:
-            raise InputError(f"{path}: is larger than {TEXT_LIMIT} bytes", code="text-too-long")
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: is not UTF-8 text (at byte {error.start})", code="not-text"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", code="missing-file") from error
 
 
 def _show(document: Mapping[str, Any]) -> None:

@@ -57,7 +57,7 @@ def command(
     results: dict[str, list[Outcome]] = {}
     progress = Console()
     for executable in built(opened, place):
-        outcomes = run_tests(executable, opened.recipe.test, progress)
+        outcomes = run_tests(executable, opened.recipe.test, opened.folder, progress)
         results[executable.name] = outcomes
         if record:
             tests = tuple(RecordedTest(one.name, one.passed) for one in outcomes)
@@ -84,6 +84,8 @@ def _show(name: str, outcomes: list[Outcome]) -> None:
         if outcome.first_token_seconds is not None and outcome.memory is not None:
             megabytes = outcome.memory / 1e6
             took = f"  first token {outcome.first_token_seconds:.2f} s, {megabytes:.0f} MB"
+        if outcome.verdict is not None:
+            took = f"  {outcome.verdict}"
         click.echo(f"  {'ok' if outcome.passed else 'NO'}  {outcome.name}{took}")
         for problem in outcome.problems:
             click.echo(f"      {problem}")

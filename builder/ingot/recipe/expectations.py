@@ -18,6 +18,10 @@ from typing import Any
 import requests
 
 from ingot.console import Progress
+from ingot.errors import IngotError
+from ingot.parity.compare import Request, compare
+from ingot.parity.text import TEXT, read_text
+from ingot.parity.verdict import WORDS
 from ingot.process import child_env
 from ingot.recipe.conformance import check_api
 from ingot.recipe.schema import Expectation
@@ -37,6 +41,7 @@ class Outcome:
     first_token_seconds: float | None = None
     seconds: float | None = None
     memory: int | None = None
+    verdict: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -48,18 +53,26 @@ class Outcome:
         return {**vars(self), "problems": list(self.problems), "passed": self.passed}
 
 
-def run_tests(executable: Path, tests: Sequence[Expectation], progress: Progress) -> list[Outcome]:
-    """All of ``tests``, one after another, so that their budgets mean something."""
+def run_tests(
+    executable: Path, tests: Sequence[Expectation], folder: Path, progress: Progress
+) -> list[Outcome]:
+    """All of ``tests``, one after another, so that their budgets mean something. Paths in them are
+    from ``folder``.
+    """
     outcomes = []
     for number, test in enumerate(tests, 1):
         name = test.name or f"test {number}"
         with progress.step(f"Testing {executable.name}: {name}"):
-            outcomes.append(run_test(executable, test, name))
+            outcomes.append(run_test(executable, test, name, folder, progress))
     return outcomes
 
 
-def run_test(executable: Path, test: Expectation, name: str) -> Outcome:
+def run_test(
+    executable: Path, test: Expectation, name: str, folder: Path, progress: Progress
+) -> Outcome:
     """One test."""
+    if test.compare is not None:
+        return _compare(executable, test, test.compare, name, folder, progress)
     if test.api is not None:
         with serving(executable, test.args) as (base, problem):
             problems = [problem] if problem else check_api(base)
@@ -74,6 +87,29 @@ def run_test(executable: Path, test: Expectation, name: str) -> Outcome:
         answer.seconds,
         answer.memory,
     )
+
+
+def _compare(
+    executable: Path,
+    test: Expectation,
+    other: str,
+    name: str,
+    folder: Path,
+    progress: Progress,
+) -> Outcome:
+    """The other side is what the executable is held to."""
+    text = folder / test.text if test.text else TEXT
+    held_to = other if "://" in other else str(folder / Path(other).expanduser())
+    request = Request(read_text(text))
+    try:
+        document = compare(held_to, str(executable), request, progress)
+    except IngotError as error:
+        return Outcome(name, (error.message,))
+    verdict, problems = str(document["verdict"]), []
+    if WORDS.index(verdict) > WORDS.index(test.require):
+        why = "; ".join(document["reasons"])
+        problems.append(f"the verdict is {verdict}, and {test.require} is required: {why}")
+    return Outcome(name, tuple(problems), verdict=verdict)
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,17 @@ class Expectation(Table):
     api: Literal["openai"] | None = Field(
         default=None, description="Conformance of the server: models, chat, streaming, embeddings."
     )
+    compare: Reference | None = Field(
+        default=None,
+        description="What its answers must be like: a GGUF, an executable, a Hugging Face folder "
+        "or a server, as 'ingot compare' takes them; paths are from the recipe's folder.",
+    )
+    require: Literal["identical", "equivalent", "compatible"] = Field(
+        default="compatible", description="The worst verdict of that comparison that passes."
+    )
+    text: Reference | None = Field(
+        default=None, description="A file with the text to compare over. Default: Ingot's own."
+    )
     first_token_seconds: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="Budget from the start to the first token."
     )
@@ -178,12 +189,13 @@ class Expectation(Table):
 
     @model_validator(mode="after")
     def _asks_something(self) -> Expectation:
-        asks = (self.expect, self.matches, self.first_token_seconds, self.memory, self.api)
-        if all(ask is None for ask in asks):
+        asks = (self.expect, self.matches, self.first_token_seconds, self.memory)
+        whole = (self.api, self.compare)
+        if all(ask is None for ask in (*asks, *whole)):
             raise ValueError(
-                "expects nothing: give expect, matches, api, first-token-seconds or memory"
+                "expects nothing: give expect, matches, api, compare, first-token-seconds or memory"
             )
-        if self.prompt is None and self.api is None:
+        if self.prompt is None and all(ask is None for ask in whole):
             raise ValueError("has no prompt")
         return self
 
