@@ -1,0 +1,1 @@
+"""Making GGUF models out of other ones, by the engine's own tools."""
