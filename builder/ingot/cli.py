@@ -22,6 +22,7 @@ VERBS: dict[str, str] = {
     "sign": "Sign what was built from a recipe.",
     "summary": "Say what was built from a recipe, as CI systems show it.",
     "collect": "Gather executables from several jobs, with their checksums.",
+    "convert": "Make a GGUF out of a Hugging Face checkpoint.",
     "quantize": "Make a smaller model out of a GGUF.",
     "compare": "Say whether two models give the same answers.",
     "diff": "Say what differs between two executables.",

@@ -134,7 +134,8 @@ def quantize(
     ToolchainError with the tool's own words.
     """
     count = threads or len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory(prefix=".ingot-quantize-", dir=output.parent) as name:
+    place = output.absolute().parent
+    with tempfile.TemporaryDirectory(prefix=".ingot-quantize-", dir=place) as name:
         folder = Path(name)
         matrix = imatrix
         if imatrix is not None and not _is_matrix(imatrix):

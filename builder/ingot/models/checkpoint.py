@@ -1,0 +1,159 @@
+"""Looking at a Hugging Face checkpoint before anything of it is loaded, as at any hostile input.
+
+Read are config.json, the index of shards and the headers of safetensors files, within limits.
+Nothing is imported or unpickled: code beside the weights stays where it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingot.errors import InputError
+
+CONFIG, INDEX, SINGLE = "config.json", "model.safetensors.index.json", "model.safetensors"
+TOKENIZERS = ("tokenizer.model", "tokenizer.json", "vocab.json", "vocab.txt", "tekken.json")
+JSON_MAX = 64 << 20  # bytes
+HEADER_MAX = 100_000_000  # bytes, the format's own limit
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_SHARD = re.compile(r"[A-Za-z0-9._-]+\.safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder whose parts are all there: ``weights`` are its safetensors files, sorted."""
+
+    folder: Path
+    architecture: str
+    config: Mapping[str, Any]
+    weights: tuple[Path, ...]
+
+
+def open_checkpoint(folder: Path, supported: Collection[str]) -> Checkpoint:
+    """Check ``folder`` against what the converter knows.
+
+    Raises InputError: ``no-checkpoint``, ``bad-checkpoint``, ``unknown-architecture``,
+    ``pickled-weights``, ``missing-shard``, ``damaged-weights``, ``no-tokenizer``.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: is no folder",
+            hint="give the folder of a Hugging Face checkpoint, the one with config.json in it",
+            code="no-checkpoint",
+        )
+    config = read_object(folder / CONFIG)
+    architecture = _architecture(folder, config, supported)
+    weights = _weights(folder)
+    for path in weights:
+        check_safetensors(path)
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise InputError(
+            f"{folder}: has no tokenizer ({', '.join(TOKENIZERS)})",
+            hint="get the whole repository, not the weights alone",
+            code="no-tokenizer",
+        )
+    return Checkpoint(folder, architecture, config, weights)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises InputError ``no-checkpoint`` or ``bad-checkpoint``."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(JSON_MAX + 1)
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}",
+            hint="a Hugging Face checkpoint has it; get the whole repository",
+            code="no-checkpoint",
+        ) from error
+    try:
+        found = json.loads(raw) if len(raw) <= JSON_MAX else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is no JSON object", code="bad-checkpoint")
+    return found
+
+
+def _architecture(folder: Path, config: Mapping[str, Any], supported: Collection[str]) -> str:
+    named = config.get("architectures")
+    first = named[0] if isinstance(named, list) and named else None
+    if not isinstance(first, str):
+        raise InputError(f"{folder / CONFIG}: names no architecture", code="bad-checkpoint")
+    if first not in supported:
+        near = difflib.get_close_matches(first, supported, n=3)
+        raise InputError(
+            f"{folder}: the engine cannot convert the architecture {first!r}",
+            hint=f"it knows {', '.join(near)}" if near else "a newer engine may know it",
+            code="unknown-architecture",
+        )
+    return first
+
+
+def _weights(folder: Path) -> tuple[Path, ...]:
+    if (folder / INDEX).is_file():
+        table = read_object(folder / INDEX).get("weight_map")
+        names = set(table.values()) if isinstance(table, dict) else set()
+        if not names or not all(isinstance(n, str) and _SHARD.fullmatch(n) for n in names):
+            raise InputError(f"{folder / INDEX}: is no index of shards", code="bad-checkpoint")
+        missing = sorted(name for name in names if not (folder / name).is_file())
+        if missing:
+            raise InputError(
+                f"{folder}: {len(missing)} of {len(names)} shards are missing: {missing[0]}",
+                hint="get the rest of the repository",
+                code="missing-shard",
+            )
+        return tuple(sorted(folder / name for name in names))
+    if (folder / SINGLE).is_file():
+        return (folder / SINGLE,)
+    pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
+    if pickled:
+        raise InputError(
+            f"{folder}: its weights are pickled ({pickled[0]}), and unpickling runs code",
+            hint="get a checkpoint with safetensors, or convert it where that is safe",
+            code="pickled-weights",
+        )
+    raise InputError(
+        f"{folder}: has no {SINGLE}", hint="get the whole repository", code="missing-shard"
+    )
+
+
+def check_safetensors(path: Path) -> None:
+    """The file is as long as its header says. Raises InputError ``damaged-weights``."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(HEADER_MAX, size - 8):
+            raise _damaged(path, "its header is not whole")
+        try:
+            header = json.loads(file.read(length))
+        except (ValueError, RecursionError) as error:
+            raise _damaged(path, "its header is no JSON") from error
+    ends = [8 + length]
+    tensors = header.items() if isinstance(header, dict) else ()
+    for name, entry in tensors:
+        if name == "__metadata__":
+            continue
+        offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+        if not _is_span(offsets):
+            raise _damaged(path, f"the place of tensor {name!r} is no place")
+        ends.append(8 + length + offsets[1])
+    if max(ends) != size or len(ends) == 1:
+        raise _damaged(path, f"has {size} bytes, and its header says {max(ends)}")
+
+
+def _is_span(offsets: object) -> bool:
+    if not isinstance(offsets, list) or len(offsets) != 2:
+        return False
+    if not all(isinstance(n, int) and not isinstance(n, bool) for n in offsets):
+        return False
+    return bool(0 <= offsets[0] <= offsets[1] < 1 << 62)
+
+
+def _damaged(path: Path, what: str) -> InputError:
+    return InputError(f"{path}: {what}", hint="download it again", code="damaged-weights")

@@ -1,0 +1,154 @@
+"""The demo model as the Hugging Face checkpoint that it once was, out of its GGUF.
+
+The engine's converter reorders the rows of Q and K for its own rotary embedding; here they are put
+back, and the tokenizer is made again from the vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+from gguf import GGUFReader
+
+from tests.models import DEMO
+
+HEADS, KV_HEADS = 4, 2
+_NAMES = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+_WHOLE = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "output_norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 256,
+    "intermediate_size": 768,
+    "num_hidden_layers": 6,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": KV_HEADS,
+    "head_dim": 64,
+    "max_position_embeddings": 1024,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "hidden_act": "silu",
+    "vocab_size": 4096,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def hf_llama(folder: Path, *, shards: int = 1) -> Path:
+    """Write the checkpoint: BF16 safetensors, in one file or several with an index."""
+    folder.mkdir()
+    reader = GGUFReader(DEMO)
+    tensors = {_name(t.name): _content(t) for t in reader.tensors}
+    config = {**CONFIG, "rms_norm_eps": _number(reader, "llama.attention.layer_norm_rms_epsilon")}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False})
+    )
+    (folder / "tokenizer.model").write_bytes(_tokenizer(reader))
+    _write(folder, tensors, shards)
+    return folder
+
+
+def _write(folder: Path, tensors: dict[str, np.ndarray], shards: int) -> None:
+    names = sorted(tensors)
+    if shards == 1:
+        write_safetensors(folder / "model.safetensors", tensors)
+        return
+    table: dict[str, str] = {}
+    for number in range(shards):
+        file = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
+        part = names[number::shards]
+        write_safetensors(folder / file, {name: tensors[name] for name in part})
+        table.update(dict.fromkeys(part, file))
+    index = {"metadata": {}, "weight_map": table}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    """BF16 tensors, given as their 16 bits."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, data in tensors.items():
+        span = [at, at + data.nbytes]
+        header[name] = {"dtype": "BF16", "shape": list(data.shape), "data_offsets": span}
+        at = span[1]
+    raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)
+    content = b"".join(data.tobytes() for data in tensors.values())
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + content)
+
+
+def _name(name: str) -> str:
+    if name in _WHOLE:
+        return _WHOLE[name]
+    _blk, number, part, kind = name.split(".")
+    return f"model.layers.{number}.{_NAMES[part]}.{kind}"
+
+
+def _content(tensor: object) -> np.ndarray:
+    name, shape = tensor.name, [int(n) for n in reversed(tensor.shape)]  # type: ignore[attr-defined]
+    data = np.asarray(tensor.data)  # type: ignore[attr-defined]
+    if data.dtype == np.float32:  # norms: BF16 once, and so without a loss again
+        bits = data.view("<u4")
+        assert not (bits & 0xFFFF).any()
+        return (bits >> 16).astype("<u2").reshape(shape)
+    bits = data.view("<u2").reshape(shape)
+    for part, heads in (("attn_q", HEADS), ("attn_k", KV_HEADS)):
+        if f".{part}." in name:
+            half = shape[0] // heads // 2
+            bits = bits.reshape(heads, half, 2, shape[1]).swapaxes(1, 2).reshape(shape)
+    return np.ascontiguousarray(bits)
+
+
+def _number(reader: GGUFReader, key: str) -> float:
+    field = reader.fields[key]
+    # As it was written down, and not as a float has it.
+    return float(f"{float(field.parts[field.data[0]][0]):.6g}")
+
+
+def _tokenizer(reader: GGUFReader) -> bytes:
+    from sentencepiece import sentencepiece_model_pb2 as pb
+
+    def values(key: str) -> list[object]:
+        field = reader.fields[f"tokenizer.ggml.{key}"]
+        return [field.parts[at] for at in field.data]
+
+    model = pb.ModelProto()
+    rows = zip(values("tokens"), values("scores"), values("token_type"), strict=True)
+    for token, score, kind in rows:
+        piece = model.pieces.add()
+        piece.piece = bytes(token).decode("utf-8")  # type: ignore[call-overload]
+        piece.score = float(score[0])  # type: ignore[index]
+        piece.type = int(kind[0])  # type: ignore[index]
+    model.trainer_spec.model_type = pb.TrainerSpec.BPE
+    model.trainer_spec.vocab_size = len(model.pieces)
+    model.trainer_spec.byte_fallback = True
+    model.normalizer_spec.name = "identity"
+    model.normalizer_spec.add_dummy_prefix = _flag(reader, "add_space_prefix")
+    model.normalizer_spec.remove_extra_whitespaces = False
+    raw: bytes = model.SerializeToString()
+    return raw
+
+
+def _flag(reader: GGUFReader, key: str) -> bool:
+    field = reader.fields.get(f"tokenizer.ggml.{key}")
+    return True if field is None else bool(field.parts[field.data[0]][0])
