@@ -22,7 +22,7 @@ VERBS: dict[str, str] = {
     "sign": "Sign what was built from a recipe.",
     "summary": "Say what was built from a recipe, as CI systems show it.",
     "collect": "Gather executables from several jobs, with their checksums.",
-    "compare": "Say whether two models, engines or modules give the same answers.",
+    "compare": "Say whether two models give the same answers.",
     "diff": "Say what differs between two executables.",
     "rebuild": "Build an executable again from what it says itself, and compare.",
     "inspect": "Show what is inside an executable or a GGUF.",

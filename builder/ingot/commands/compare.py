@@ -24,7 +24,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command(
-    short_help="Say whether two models, engines or modules give the same answers.",
+    short_help="Say whether two models give the same answers.",
     epilog="Example: ingot compare model-f16.gguf model-q4.gguf --text book.txt --report r.html",
 )
 @click.argument("a")
