@@ -135,9 +135,7 @@ def test_what_is_refused(
 
 
 def test_what_the_converter_says_is_told(folder: Path, ingot: Ingot) -> None:
-    content = json.loads((folder / "config.json").read_text())
-    del content["num_hidden_layers"]
-    (folder / "config.json").write_text(json.dumps(content))
+    (folder / "tokenizer.model").write_bytes(b"no such thing")
     done = ingot("convert", folder, "-o", "out.gguf")
     assert done.returncode == 6
     assert "could not be converted: " in done.stderr

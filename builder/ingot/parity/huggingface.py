@@ -20,6 +20,8 @@ from ingot.parity.side import Job, Layers, Logits, Numbers, Tokens
 from ingot.parity.spec import Spec
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_WRITES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+_SENTENCES = "modules.json"  # written by sentence-transformers, for models that give vectors
 _CONFIG_LIMIT = 1 << 20  # bytes; they have a few thousand
 
 
@@ -101,7 +103,7 @@ def open_folder(spec: Spec) -> HuggingFace:
         name=spec.written,
         folder=spec.path,
         vocabulary=vocabulary if isinstance(vocabulary, int) else None,
-        embeds=not str(names[0]).endswith(("ForCausalLM", "LMHeadModel", "ConditionalGeneration")),
+        embeds=not str(names[0]).endswith(_WRITES) or (spec.path / _SENTENCES).exists(),
     )
 
 

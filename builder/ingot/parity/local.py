@@ -38,6 +38,7 @@ from ingot.recipe.workbench import ensure_workbench
 TOP = 5  # candidates of each greedy token
 _WATCH_SECONDS = 0.5
 _CPU_PREFIX = "ggml-cpu-"
+_BASELINE = "baseline"  # as trace calls what is inside the program
 _POOLING = {1: "mean", 2: "cls", 3: "last"}  # the GGUF key ARCH.pooling_type
 _GPU_KINDS = {"cuda": "nvidia", "vulkan": "vulkan"}
 _ERRORS: Mapping[int, type[IngotError]] = {
@@ -110,6 +111,7 @@ class Local:
 
     def _numbers(self, answer: Any, job: Job, folder: Path) -> Numbers:
         model = answer["model"]
+        self._check_module(model["cpu_module"])
         facts = {**self.facts, "cpu_module": model["cpu_module"], "threads": model["threads"]}
         scores = layers = None
         if job.sequences:
@@ -119,6 +121,16 @@ class Local:
             layers = Layers(folder / "streams", indices, model["embedding_length"])
         greedy = tuple(greedy_of(item) for item in answer.get("greedy", ()))
         return Numbers(scores, layers, greedy, facts)
+
+    def _check_module(self, used: str) -> None:
+        """A module that this machine cannot run is passed over, and the baseline computes."""
+        asked = self.env.get("INGOT_CPU")
+        if asked is not None and used != asked and (asked, used) != ("none", _BASELINE):
+            raise InputError(
+                f"{self.name}: the CPU module '{asked}' does not run on this machine",
+                hint="choose one that does: ./hello doctor lists them; cpu=none is the baseline",
+                code="module-does-not-run",
+            )
 
 
 def open_local(spec: Spec, progress: Progress, options: Sequence[str] = ()) -> Local:

@@ -44,7 +44,7 @@ SETTINGS = (
     Setting("batches of 128", ("-ub", "128")),
     Setting("batches of 16", ("-ub", "16")),
     Setting("flash attention", ("-fa", "on")),
-    Setting("flash attention, KV cache F16", ("-fa", "on", "-ctk", "f16", "-ctv", "f16")),
+    Setting("the engine's defaults", ("-fa", "auto", "-ctk", "f16", "-ctv", "f16")),
 )
 
 

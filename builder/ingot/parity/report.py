@@ -33,7 +33,8 @@ section { background: var(--card); border: 1px solid var(--rule); border-radius:
   padding: .8rem; min-width: 0; margin: 1rem 0 0; } .grid section { margin: 0; }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .1rem .8rem; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
-svg { width: 100%; max-width: 32rem; height: auto; display: block; } svg text { fill: var(--soft); font-size: 11px; }
+svg { width: 100%; max-width: 32rem; height: auto; display: block; }
+svg text { fill: var(--soft); font-size: 11px; }
 line.grid { stroke: var(--rule); } line.axis { stroke: var(--soft); }
 line.span { stroke: var(--one); opacity: .35; } circle.dot { fill: var(--one); }
 polyline.line { fill: none; stroke: var(--one); } rect.same { fill: var(--one); }
@@ -44,7 +45,8 @@ details { margin-top: .8rem; } summary { cursor: pointer; color: var(--soft); }
 .fork pre { border-left: 3px solid var(--one); padding: .3rem .6rem; margin-top: .4rem; }
 .fork pre.b { border-color: var(--two); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--rule); }
+th, td { text-align: right; padding: .25rem .4rem; border-bottom: 1px solid var(--rule);
+  overflow-wrap: normal; }
 th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 500; }
 """
 
@@ -224,7 +226,7 @@ def _vectors(vectors: Mapping[str, Any]) -> str:
 def _study(document: Mapping[str, Any]) -> str:
     rows = [(item["name"], item["text"]["summary"]["kl"]["mean"]) for item in document["precision"]]
     plot = svg.bars(rows, title="Mean KL divergence from the base, by setting")
-    head = "<tr><th>setting</th><th>mean KL</th><th>99 %</th><th>largest logit difference</th>"
+    head = "<tr><th>setting</th><th>mean KL</th><th>largest logit difference</th>"
     cells = "".join(_study_row(item) for item in document["precision"])
     table = f'<div class="scroll"><table>{head}<th>verdict</th></tr>{cells}</table></div>'
     base = f"The base: {' '.join(document['base'])}"
@@ -235,7 +237,6 @@ def _study_row(item: Mapping[str, Any]) -> str:
     found = item["text"]["summary"]
     values = (
         f"{found['kl']['mean']:.3g}",
-        f"{found['kl']['p99']:.3g}",
         f"{found['logits']['max']:.3g}",
         item["verdict"],
     )

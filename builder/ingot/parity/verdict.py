@@ -13,7 +13,7 @@ WORDS = (IDENTICAL, EQUIVALENT, COMPATIBLE, DIFFERENT)  # best first
 _NAMES = {
     "kl_mean": "mean KL divergence",
     "kl_p99": "KL divergence, 99 %",
-    "top1": "same likeliest token",
+    "top1": "same likeliest token, plus two standard errors",
     "log_perplexity_ratio": "logarithm of the perplexities' ratio, less two standard errors",
     "cosine": "lowest cosine",
 }
@@ -95,7 +95,7 @@ def measures_of(document: Mapping[str, Any]) -> dict[str, float]:
         found |= {
             "kl_mean": summary["kl"]["mean"],
             "kl_p99": summary["kl"]["p99"],
-            "top1": summary["top1"],
+            "top1": _certain_share(summary["top1"], summary["positions"]),
         }
         found["log_perplexity_ratio"] = _certain_ratio(summary["perplexity"])
     if document.get("embeddings"):
@@ -105,8 +105,13 @@ def measures_of(document: Mapping[str, Any]) -> dict[str, float]:
 
 def _certain_ratio(perplexity: Mapping[str, Any]) -> float:
     """What is left of it when chance has had its share: a short text proves little."""
-    ratio, error = perplexity["log_ratio"] or 0.0, perplexity["log_ratio_error"] or 0.0
+    ratio: float = perplexity["log_ratio"] or 0.0
+    error: float = perplexity["log_ratio_error"] or 0.0
     return max(0.0, abs(ratio) - 2 * error)
+
+
+def _certain_share(share: float, count: int) -> float:
+    return float(min(1.0, share + 2 * (share * (1 - share) / count) ** 0.5))
 
 
 def is_same(document: Mapping[str, Any]) -> bool:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ingot.engine import pin
-from ingot.engine.pin import CARRIED, load_engine, load_sources, tree_hash
+from ingot.engine.pin import CARRIED, choose_engine, load_engine, load_sources, tree_hash
 from ingot.errors import InputError, IntegrityError
 from ingot.toolchain.packages import load_toolchain
 
@@ -115,3 +116,16 @@ def test_the_tree_hash_ignores_place_backups_and_hidden_files(tmp_path: Path) ->
     (tmp_path / "two" / "tree" / "__pycache__").mkdir()
     (tmp_path / "two" / "tree" / "__pycache__" / "x.cpython-311.pyc").write_text("an installer's")
     assert tree_hash(tmp_path / "one" / "tree") == tree_hash(tmp_path / "two" / "tree")
+
+
+def test_other_engines_are_found_by_their_version(tmp_path: Path) -> None:
+    sources = replace(load_sources(), repository=tmp_path)
+    (tmp_path / "native" / "engines").mkdir(parents=True)
+    _write(tmp_path / "native" / "engines" / "older.toml")
+    chosen = choose_engine(sources, "1")
+    assert (chosen.engine.package.version, chosen.variant) == ("1", "-1")
+    own = sources.engine.package.version
+    assert choose_engine(sources, None) == choose_engine(sources, own) == sources
+    with pytest.raises(InputError, match=r"no engine version '9\.9'") as caught:
+        choose_engine(sources, "9.9")
+    assert caught.value.hint == f"pinned versions: {', '.join(sorted(('1', own)))}"
