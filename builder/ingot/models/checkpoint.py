@@ -139,20 +139,22 @@ def check_safetensors(path: Path) -> None:
     for name, entry in tensors:
         if name == "__metadata__":
             continue
-        offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-        if not _is_span(offsets):
+        end = _end(entry.get("data_offsets") if isinstance(entry, dict) else None)
+        if end is None:
             raise _damaged(path, f"the place of tensor {name!r} is no place")
-        ends.append(8 + length + offsets[1])
+        ends.append(8 + length + end)
     if max(ends) != size or len(ends) == 1:
         raise _damaged(path, f"has {size} bytes, and its header says {max(ends)}")
 
 
-def _is_span(offsets: object) -> bool:
+def _end(offsets: object) -> int | None:
+    """Of a tensor's data, from the end of the header; None when ``offsets`` are none."""
     if not isinstance(offsets, list) or len(offsets) != 2:
-        return False
+        return None
+    begin, end = offsets
     if not all(isinstance(n, int) and not isinstance(n, bool) for n in offsets):
-        return False
-    return bool(0 <= offsets[0] <= offsets[1] < 1 << 62)
+        return None
+    return int(end) if 0 <= begin <= end < 1 << 62 else None
 
 
 def _damaged(path: Path, what: str) -> InputError:

@@ -77,9 +77,7 @@ def type_named(text: str) -> str:
         return name
     near = difflib.get_close_matches(name, TYPES, n=3, cutoff=0.5)
     guess = f"did you mean {' or '.join(near)}?" if near else f"one of: {', '.join(TYPES)}"
-    raise UsageError(
-        f"there is no quantisation type {text!r}", hint=guess, code="unknown-type"
-    )
+    raise UsageError(f"there is no quantisation type {text!r}", hint=guess, code="unknown-type")
 
 
 def check(
@@ -178,7 +176,8 @@ def _is_matrix(path: Path) -> bool:
 def _compute_matrix(
     program: Path, weights: Weights, text: Path, matrix: Path, threads: int, progress: Progress
 ) -> None:
-    words = ["-m", weights.files[0].absolute(), "-f", text.absolute(), "-o", matrix]
+    model = weights.files[0].absolute()
+    words: list[str | Path] = ["-m", model, "-f", text.absolute(), "-o", matrix]
     words += ["-c", str(_CONTEXT), "-t", str(threads), "--no-ppl", "--gpu", "none"]
     seen: dict[str, int] = {}
     with progress.step(f"Computing an importance matrix from {text.name}") as step:

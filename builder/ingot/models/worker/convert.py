@@ -25,7 +25,7 @@ def main() -> None:
             self.add_string(key, value)
         write(self, *args, **options)
 
-    GGUFWriter.write_header_to_file = with_provenance
+    GGUFWriter.write_header_to_file = with_provenance  # type: ignore[method-assign]
     script = engine / "convert_hf_to_gguf.py"
     sys.argv = [str(script), *sys.argv[2:]]
     runpy.run_path(str(script), run_name="__main__")
