@@ -68,6 +68,67 @@ def hf_llama(folder: Path, *, shards: int = 1) -> Path:
     return folder
 
 
+def internlm2(folder: Path, llama: Path) -> Path:
+    """The checkpoint ``llama`` (one file) in InternLM2's layout, as its own authors describe it:
+    wqkv is, seen as (KV heads, queries of each + 2, head size, hidden), Q then K then V.
+    """
+    folder.mkdir()
+    tensors = read_safetensors(llama / "model.safetensors")
+    found = {}
+    for name, data in tensors.items():
+        part = name.split(".", 3)[3].removesuffix(".weight") if name.count(".") > 3 else ""
+        front = name[: name.index(part)] if part else ""
+        if part == "self_attn.q_proj":
+            found[f"{front}attention.wqkv.weight"] = _packed(tensors, front)
+        elif part in _INTERNLM2:
+            found[f"{front}{_INTERNLM2[part]}.weight"] = data
+        elif not part or part not in ("self_attn.k_proj", "self_attn.v_proj"):
+            found[_INTERNLM2.get(name, name)] = data
+    write_safetensors(folder / "model.safetensors", found)
+    config = json.loads((llama / "config.json").read_text())
+    config |= {"architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", "bias": False}
+    config["auto_map"] = {"AutoConfig": "configuration_internlm2.InternLM2Config"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "configuration_internlm2.py").write_text("raise SystemExit('code was run')\n")
+    (folder / "tokenizer.model").write_bytes((llama / "tokenizer.model").read_bytes())
+    tokenizer = {"tokenizer_class": "InternLM2Tokenizer", "add_bos_token": True}
+    auto = {"AutoTokenizer": ["tokenization_internlm2.InternLM2Tokenizer", None]}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**tokenizer, "auto_map": auto}))
+    return folder
+
+
+_INTERNLM2 = {
+    "self_attn.o_proj": "attention.wo",
+    "mlp.gate_proj": "feed_forward.w1",
+    "mlp.up_proj": "feed_forward.w3",
+    "mlp.down_proj": "feed_forward.w2",
+    "input_layernorm": "attention_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "model.embed_tokens.weight": "model.tok_embeddings.weight",
+    "lm_head.weight": "output.weight",
+}
+
+
+def _packed(tensors: dict[str, np.ndarray], front: str) -> np.ndarray:
+    q, k, v = (tensors[f"{front}self_attn.{part}_proj.weight"] for part in "qkv")
+    hidden, head = q.shape[1], q.shape[0] // HEADS
+    grouped = [one.reshape(KV_HEADS, -1, head, hidden) for one in (q, k, v)]
+    return np.concatenate(grouped, axis=1).reshape(-1, hidden)
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """The 16 bits of each element of BF16 tensors."""
+    raw = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", raw)
+    header = json.loads(raw[8 : 8 + length])
+    header.pop("__metadata__", None)
+    body = raw[8 + length :]
+    return {
+        name: np.frombuffer(body[slice(*entry["data_offsets"])], "<u2").reshape(entry["shape"])
+        for name, entry in header.items()
+    }
+
+
 def _write(folder: Path, tensors: dict[str, np.ndarray], shards: int) -> None:
     names = sorted(tensors)
     if shards == 1:

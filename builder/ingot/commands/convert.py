@@ -1,4 +1,4 @@
-"""``ingot convert``: a GGUF out of a Hugging Face checkpoint."""
+"""``ingot convert``: a GGUF out of a Hugging Face checkpoint, or a checkpoint in another layout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from ingot.commands import json_option, print_json
 from ingot.commands._text import model_lines
 from ingot.console import Console, size
 from ingot.engine.pin import load_sources
+from ingot.errors import UsageError
 from ingot.models.convert import TYPES, convert
+from ingot.models.relayout import LAYOUTS, Relaid, relayout
 
 _FILE = click.Path(path_type=Path)
 
@@ -20,6 +22,7 @@ _FILE = click.Path(path_type=Path)
     epilog="Example: ingot convert Llama-3.2-1B -o llama-1b.gguf --type bf16",
 )
 @click.argument("folder", type=_FILE)
+@click.argument("out", type=_FILE, required=False)
 @click.option("-o", "--output", type=_FILE, help="The GGUF; default: the folder's name.")
 @click.option(
     "--type",
@@ -29,14 +32,36 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="Of the large tensors.",
 )
+@click.option(
+    "--to",
+    "layout",
+    type=click.Choice(LAYOUTS),
+    help="Write no GGUF but the checkpoint OUT in this layout: InternLM2 as Llama, or back.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @json_option
-def command(folder: Path, output: Path | None, kind: str, force: bool, as_json: bool) -> None:
-    """Convert the checkpoint in FOLDER (config.json, safetensors, tokenizer) to a GGUF.
+def command(
+    folder: Path,
+    out: Path | None,
+    output: Path | None,
+    kind: str,
+    layout: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Convert the checkpoint in FOLDER (config.json, safetensors, tokenizer) to the GGUF OUT.
 
     The engine's own converter does it, in a Python environment that is made for it once. No code of
     the checkpoint is run, and pickled weights are refused.
     """
+    if out is not None and output is not None:
+        raise UsageError("OUT is given twice: by itself and with -o")
+    output = out or output
+    if layout is not None:
+        if output is None:
+            raise UsageError("OUT is missing", hint=f"ingot convert --to {layout} FOLDER OUT")
+        _show_layout(relayout(folder, output, layout, Console()), as_json)
+        return
     target = output if output is not None else Path(f"{folder.resolve().name}-{kind}.gguf")
     done = convert(folder, target, kind.lower(), load_sources().engine, Console(), force=force)
     if as_json:
@@ -52,3 +77,13 @@ def command(folder: Path, output: Path | None, kind: str, force: bool, as_json: 
         return
     click.echo(f"{done.path}  {size(done.facts.size)}")
     click.echo("\n".join(model_lines(done.facts.to_json())))
+
+
+def _show_layout(done: Relaid, as_json: bool) -> None:
+    if as_json:
+        print_json({**vars(done), "folder": str(done.folder), "left_out": list(done.left_out)})
+        return
+    click.echo(f"{done.folder}  {done.tensors} tensors, {size(done.size)}")
+    if done.left_out:
+        names = ", ".join(done.left_out)
+        click.echo(f"note: left out, as it is code or too large: {names}", err=True)

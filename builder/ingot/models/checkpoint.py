@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ingot.errors import InputError
+from ingot.models import safetensors
 
 CONFIG, INDEX, SINGLE = "config.json", "model.safetensors.index.json", "model.safetensors"
 TOKENIZERS = ("tokenizer.model", "tokenizer.json", "vocab.json", "vocab.txt", "tekken.json")
 JSON_MAX = 64 << 20  # bytes
-HEADER_MAX = 100_000_000  # bytes, the format's own limit
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _SHARD = re.compile(r"[A-Za-z0-9._-]+\.safetensors")
 
@@ -34,8 +34,10 @@ class Checkpoint:
     weights: tuple[Path, ...]
 
 
-def open_checkpoint(folder: Path, supported: Collection[str]) -> Checkpoint:
-    """Check ``folder`` against what the converter knows.
+def open_checkpoint(
+    folder: Path, supported: Collection[str], *, tokenizer: bool = True
+) -> Checkpoint:
+    """Check ``folder`` against the architectures that are ``supported``.
 
     Raises InputError: ``no-checkpoint``, ``bad-checkpoint``, ``unknown-architecture``,
     ``pickled-weights``, ``missing-shard``, ``damaged-weights``, ``no-tokenizer``.
@@ -50,8 +52,8 @@ def open_checkpoint(folder: Path, supported: Collection[str]) -> Checkpoint:
     architecture = _architecture(folder, config, supported)
     weights = _weights(folder)
     for path in weights:
-        check_safetensors(path)
-    if not any((folder / name).is_file() for name in TOKENIZERS):
+        safetensors.read(path)
+    if tokenizer and not any((folder / name).is_file() for name in TOKENIZERS):
         raise InputError(
             f"{folder}: has no tokenizer ({', '.join(TOKENIZERS)})",
             hint="get the whole repository, not the weights alone",
@@ -88,8 +90,8 @@ def _architecture(folder: Path, config: Mapping[str, Any], supported: Collection
     if first not in supported:
         near = difflib.get_close_matches(first, supported, n=3)
         raise InputError(
-            f"{folder}: the engine cannot convert the architecture {first!r}",
-            hint=f"it knows {', '.join(near)}" if near else "a newer engine may know it",
+            f"{folder}: the architecture {first!r} cannot be converted",
+            hint=f"{', '.join(near)} can" if near else "a newer engine may know it",
             code="unknown-architecture",
         )
     return first
@@ -121,41 +123,3 @@ def _weights(folder: Path) -> tuple[Path, ...]:
     raise InputError(
         f"{folder}: has no {SINGLE}", hint="get the whole repository", code="missing-shard"
     )
-
-
-def check_safetensors(path: Path) -> None:
-    """The file is as long as its header says. Raises InputError ``damaged-weights``."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(HEADER_MAX, size - 8):
-            raise _damaged(path, "its header is not whole")
-        try:
-            header = json.loads(file.read(length))
-        except (ValueError, RecursionError) as error:
-            raise _damaged(path, "its header is no JSON") from error
-    ends = [8 + length]
-    tensors = header.items() if isinstance(header, dict) else ()
-    for name, entry in tensors:
-        if name == "__metadata__":
-            continue
-        end = _end(entry.get("data_offsets") if isinstance(entry, dict) else None)
-        if end is None:
-            raise _damaged(path, f"the place of tensor {name!r} is no place")
-        ends.append(8 + length + end)
-    if max(ends) != size or len(ends) == 1:
-        raise _damaged(path, f"has {size} bytes, and its header says {max(ends)}")
-
-
-def _end(offsets: object) -> int | None:
-    """Of a tensor's data, from the end of the header; None when ``offsets`` are none."""
-    if not isinstance(offsets, list) or len(offsets) != 2:
-        return None
-    begin, end = offsets
-    if not all(isinstance(n, int) and not isinstance(n, bool) for n in offsets):
-        return None
-    return int(end) if 0 <= begin <= end < 1 << 62 else None
-
-
-def _damaged(path: Path, what: str) -> InputError:
-    return InputError(f"{path}: {what}", hint="download it again", code="damaged-weights")

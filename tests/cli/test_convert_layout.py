@@ -1,0 +1,179 @@
+"""ingot convert --to: InternLM2's layout as Llama's and back, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ingot.errors import InputError
+from ingot.models import safetensors
+from ingot.models.checkpoint import INDEX
+from tests.conftest import Ingot
+from tests.models.hf_llama import hf_llama, internlm2, read_safetensors, write_safetensors
+
+
+@pytest.fixture
+def home(tmp_path: Path, ingot: Ingot) -> Path:
+    """``llama`` and, made from it by other code than that under test, ``intern``."""
+    folder = tmp_path / "cwd"
+    internlm2(folder / "intern", hf_llama(folder / "llama"))
+    return folder
+
+
+def error(done: subprocess.CompletedProcess[str]) -> tuple[int, str]:
+    return done.returncode, json.loads(done.stdout)["error"]["code"]
+
+
+def config(folder: Path) -> dict[str, Any]:
+    found = json.loads((folder / "config.json").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def same(a: Path, b: Path) -> bool:
+    one, other = (read_safetensors(folder / "model.safetensors") for folder in (a, b))
+    return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+def test_it_is_the_original_again(home: Path, ingot: Ingot) -> None:
+    done = ingot("convert", "--to", "llama", "intern", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["left_out"] == ["configuration_internlm2.py"]
+    assert same(home / "out", home / "llama")
+    made = config(home / "out")
+    assert made.pop("attention_bias") is False
+    assert made == config(home / "llama")
+    assert "auto_map" not in (home / "out" / "tokenizer_config.json").read_text()
+    tokenizer = json.loads((home / "out" / "tokenizer_config.json").read_text())
+    assert tokenizer["tokenizer_class"] == "LlamaTokenizer"
+    assert (home / "out" / "tokenizer.model").is_file()
+    assert sorted(path.name for path in home.iterdir()) == ["intern", "llama", "out"]
+
+
+def test_there_and_back(home: Path, ingot: Ingot) -> None:
+    assert ingot("convert", "--to", "internlm2", "llama", "there").returncode == 0
+    assert same(home / "there", home / "intern")
+    assert ingot("convert", "--to", "llama", "there", "back").returncode == 0
+    assert same(home / "back", home / "llama")
+    again = ingot("convert", "--to", "llama", "there", "again")
+    assert again.returncode == 0
+    for path in (home / "back").iterdir():
+        assert (home / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_shards_biases_and_rope_scaling(home: Path, ingot: Ingot) -> None:
+    """Each tensor stays in its file; Q, K and V may come from three."""
+    folder = hf_llama(home / "shards", shards=4)
+    index = json.loads((folder / INDEX).read_text())
+    bias = {
+        f"model.layers.0.self_attn.{part}_proj.bias": np.arange(rows, dtype="<u2") + rows
+        for part, rows in (("q", 256), ("k", 128), ("v", 128), ("o", 256))
+    }
+    write_safetensors(folder / "model-00005-of-00005.safetensors", bias)
+    index["weight_map"] |= dict.fromkeys(bias, "model-00005-of-00005.safetensors")
+    (folder / INDEX).write_text(json.dumps(index))
+    scaling = {"type": "dynamic", "factor": 2.0}
+    more = {"attention_bias": True, "rope_scaling": scaling}
+    (folder / "config.json").write_text(json.dumps(config(folder) | more))
+
+    assert ingot("convert", "--to", "internlm2", "shards", "there").returncode == 0
+    made = config(home / "there")
+    assert (made["bias"], made["rope_scaling"]) == (True, scaling)
+    assert ingot("convert", "--to", "llama", "there", "back").returncode == 0
+    assert config(home / "back") == config(folder)
+    found = json.loads((home / "back" / INDEX).read_text())
+    assert found["weight_map"].keys() == index["weight_map"].keys()
+    for name in sorted(set(index["weight_map"].values())):
+        before: dict[str, np.ndarray] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            before |= read_safetensors(path)
+        for key, data in read_safetensors(home / "back" / name).items():
+            assert found["weight_map"][key] == name
+            assert np.array_equal(data, before[key]), key
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = config(folder)
+    change(content)
+    (folder / "config.json").write_text(json.dumps(content))
+
+
+def without(folder: Path, name: str) -> None:
+    path = folder / "model.safetensors"
+    tensors = dict(read_safetensors(path))
+    tensors.pop(name, None)
+    path.unlink()
+    write_safetensors(path, tensors)
+
+
+def added(folder: Path, name: str) -> None:
+    path = folder / "model.safetensors"
+    tensors = {**read_safetensors(path), name: np.zeros(2, "<u2")}
+    path.unlink()
+    write_safetensors(path, tensors)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (lambda f: edit(f, lambda c: c.update(architectures=["LlamaForCausalLM"])), "unknown-arch"),
+        (lambda f: edit(f, lambda c: c.update(num_key_value_heads=4)), "wrong-shape"),
+        (lambda f: edit(f, lambda c: c.update(num_key_value_heads=3)), "bad-checkpoint"),
+        (lambda f: edit(f, lambda c: c.update(num_hidden_layers=7)), "missing-tensor"),
+        (lambda f: edit(f, lambda c: c.pop("hidden_size")), "bad-checkpoint"),
+        (lambda f: without(f, "model.layers.3.feed_forward.w2.weight"), "missing-tensor"),
+        (lambda f: added(f, "model.layers.0.lora_A.weight"), "unknown-tensor"),
+        (lambda f: (f / "model.safetensors").rename(f / "model.bin"), "pickled-weights"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\0" * 7), "damaged-weights"),
+    ],
+)
+def test_what_is_refused(
+    home: Path, ingot: Ingot, fault: Callable[[Path], object], code: str
+) -> None:
+    fault(home / "intern")
+    done = ingot("convert", "--to", "llama", "intern", "out", "--json")
+    assert done.returncode == 3, done.stdout
+    assert json.loads(done.stdout)["error"]["code"].startswith(code)
+    assert sorted(path.name for path in home.iterdir()) == ["intern", "llama"]
+
+
+def test_places_that_cannot_be(home: Path, ingot: Ingot) -> None:
+    to = ("convert", "--to", "llama", "intern")
+    assert error(ingot(*to, "--json")) == (2, "usage")
+    assert error(ingot(*to, "llama", "--json")) == (3, "output-exists")
+    assert error(ingot(*to, "intern/x", "--json")) == (3, "output-is-input")
+    assert error(ingot(*to, "no/where", "--json")) == (3, "output-folder-missing")
+
+
+HEADERS = {
+    "twice": '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+    '"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+    "overlap": '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+    '"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+    "outside": '{"a":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}}',
+    "negative": '{"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}}',
+    "hole": '{"a":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}}',
+    "type": '{"a":{"dtype":"X9","shape":[1],"data_offsets":[0,1]}}',
+    "shape": '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,1]}}',
+    "huge": '{"a":{"dtype":"U8","shape":[99999999999999999999],"data_offsets":[0,1]}}',
+    "boolean": '{"a":{"dtype":"U8","shape":[true],"data_offsets":[0,1]}}',
+    "list": "[]",
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_that_are_none(tmp_path: Path, name: str) -> None:
+    raw = HEADERS[name].encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + b"\0")
+    with pytest.raises(InputError) as caught:
+        safetensors.read(path)
+    assert caught.value.code == "damaged-weights"
