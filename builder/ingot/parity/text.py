@@ -14,11 +14,19 @@ def read_text(path: Path) -> str:
     """Raises InputError ``text-too-long``, ``not-text`` or ``missing-file``."""
     try:
         if path.stat().st_size > LIMIT:
-            raise InputError(f"{path}: is larger than {LIMIT} bytes", code="text-too-long")
+            raise InputError(
+                f"{path}: has more than {LIMIT} bytes",
+                hint="cut it: a few thousand tokens tell enough",
+                code="text-too-long",
+            )
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: is not UTF-8 text (at byte {error.start})", code="not-text"
+            f"{path}: is not UTF-8 text (at byte {error.start})",
+            hint="convert the text to UTF-8",
+            code="not-text",
         ) from error
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", code="missing-file") from error
+        raise InputError(
+            f"{path}: {error.strerror}", hint="check the path", code="missing-file"
+        ) from error
