@@ -30,6 +30,7 @@ from ingot.paths import cache_dir, make_folder, remove_tree
 
 PROMPT_TOKENS = 48  # of a prompt that is cut out of the text
 TEXTS = 32  # lines of the text that embedding models are compared over
+CHARACTERS = 400  # of a line: small encoders take 512 tokens
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ def _settings(passages: Passages, request: Request) -> dict[str, int]:
 
 def _compare_vectors(a: Side, b: Side, request: Request, progress: Progress) -> dict[str, Any]:
     lines = [line.strip() for line in request.text.splitlines()]
-    texts = list(request.prompts) or [line for line in lines if line][:TEXTS]
+    texts = list(request.prompts) or [line[:CHARACTERS] for line in lines if line][:TEXTS]
     if not texts:
         raise InputError("the text is empty", hint="give --text FILE", code="text-too-short")
     with workspace() as folder:

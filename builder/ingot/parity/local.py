@@ -36,6 +36,7 @@ from ingot.parity.spec import Spec
 from ingot.recipe.workbench import ensure_workbench
 
 TOP = 5  # candidates of each greedy token
+_QUICK = ("-c", "32", "--no-warmup", "--no-repack", "--gpu", "none")  # where nothing is computed
 _WATCH_SECONDS = 0.5
 _CPU_PREFIX = "ggml-cpu-"
 _BASELINE = "baseline"  # as trace calls what is inside the program
@@ -67,8 +68,7 @@ class Local:
     def tokenize(self, text: str, progress: Progress) -> Tokens:
         """See Side. The weights are mapped and not touched, so that it takes no time."""
         with _workspace() as folder, progress.step(f"Reading the text with {self.name}"):
-            quick = ("-c", "32", "--no-warmup", "--no-repack", "--gpu", "none")
-            answer = self._trace({"tokenize": text}, quick, folder)
+            answer = self._trace({"tokenize": text}, _QUICK, folder)
         front = answer.get("begins_with")
         return Tokens(tuple(answer["tokens"]), None if front is None else int(front))
 
@@ -78,7 +78,8 @@ class Local:
         expected = job.rows * (self.vocabulary or 0) * 4
         title = f"Running {self.name}"
         with progress.step(title) as step, _watched(folder / "logits", expected, step):
-            answer = self._trace(document, ("-c", str(job.context)), folder)
+            options = ("-c", str(job.context), *self.options)
+            answer = self._trace(document, options, folder)
         return self._numbers(answer, job, folder)
 
     def embed(self, texts: Sequence[str], folder: Path, progress: Progress) -> list[list[float]]:
@@ -91,7 +92,7 @@ class Local:
     def _trace(self, job: Mapping[str, Any], options: Sequence[str], folder: Path) -> Any:
         path = folder / "job.json"
         path.write_text(json.dumps(job), "utf-8")
-        return self._ask(["trace", "--job", str(path), *options, *self.options], folder)
+        return self._ask(["trace", "--job", str(path), *options], folder)
 
     def _ask(self, words: Sequence[str], folder: Path) -> Any:
         done = process.run(
