@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import click
 
 from ingot.console import Console
 from ingot.engine.pin import load_sources
@@ -19,6 +22,17 @@ from ingot.recipe.tomlfile import read_toml
 from ingot.sources.web import Web
 
 DEFAULT = Path("ingot.toml")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def of_built(command: F) -> F:
+    """The arguments of verbs about what was built from a recipe: RECIPE, the folder, targets."""
+    path = click.Path(path_type=Path)
+    folder = "The folder that it was built into; default: the current one."
+    target = "Only this executable. Repeatable."
+    command = click.option("--target", "targets", multiple=True, help=target)(command)
+    place = click.option("-o", "--output", "place", type=path, default=Path(), help=folder)
+    return click.argument("recipe", type=path, default=DEFAULT)(place(command))
 
 
 @dataclass(frozen=True)

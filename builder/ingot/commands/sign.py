@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ingot.commands import json_option, print_json
-from ingot.commands._recipes import DEFAULT, built, open_recipe
+from ingot.commands._recipes import built, of_built, open_recipe
 from ingot.console import Console
 from ingot.errors import InputError
 from ingot.recipe.signing import sign
@@ -17,16 +17,7 @@ from ingot.recipe.signing import sign
     short_help="Sign what was built from a recipe.",
     epilog="Example: ingot build model.toml -o release && ingot sign model.toml -o release",
 )
-@click.argument("recipe", type=click.Path(path_type=Path), default=DEFAULT)
-@click.option(
-    "-o",
-    "--output",
-    "place",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="The folder that it was built into; default: the current one.",
-)
-@click.option("--target", "targets", multiple=True, help="Only this executable. Repeatable.")
+@of_built
 @json_option
 def command(recipe: Path, place: Path, targets: tuple[str, ...], as_json: bool) -> None:
     """Run the signing command of RECIPE for each executable that was built from it.

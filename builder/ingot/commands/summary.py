@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ingot.commands import json_option, print_json
-from ingot.commands._recipes import DEFAULT, built, open_recipe
+from ingot.commands._recipes import built, of_built, open_recipe
 from ingot.errors import InputError
 from ingot.recipe.summary import describe, markdown, outputs
 
@@ -18,16 +18,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     short_help="Say what was built from a recipe, as CI systems show it.",
     epilog="Example: ingot build model.toml -o release && ingot summary model.toml -o release",
 )
-@click.argument("recipe", type=click.Path(path_type=Path), default=DEFAULT)
-@click.option(
-    "-o",
-    "--output",
-    "place",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="The folder that it was built into; default: the current one.",
-)
-@click.option("--target", "targets", multiple=True, help="Only this executable. Repeatable.")
+@of_built
 @click.option(
     "--page",
     type=_FILE,

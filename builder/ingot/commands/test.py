@@ -10,7 +10,7 @@ import click
 from ingot.bundle.amend import record as record_results
 from ingot.bundle.manifest import RecordedTest
 from ingot.commands import json_option, print_json
-from ingot.commands._recipes import DEFAULT, built, open_recipe
+from ingot.commands._recipes import built, of_built, open_recipe
 from ingot.console import Console
 from ingot.errors import AnswerNo, InputError
 from ingot.recipe.expectations import Outcome, run_tests
@@ -20,16 +20,7 @@ from ingot.recipe.expectations import Outcome, run_tests
     short_help="Run a recipe's tests against its executables.",
     epilog="Example: ingot build model.toml && ingot test model.toml",
 )
-@click.argument("recipe", type=click.Path(path_type=Path), default=DEFAULT)
-@click.option(
-    "-o",
-    "--output",
-    "place",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="The folder that it was built into; default: the current one.",
-)
-@click.option("--target", "targets", multiple=True, help="Only this executable. Repeatable.")
+@of_built
 @click.option(
     "--record", is_flag=True, help="Write into each executable's manifest how they ended."
 )
