@@ -205,6 +205,7 @@ def test_what_cannot_be_compared(
         ((DEMO, pickled), 3, "pickled-weights"),
         ((DEMO, tmp_path), 3, "no-model-in-folder"),
         ((DEMO, folder), 3, "vocabularies-differ"),
+        ((DEMO, DEMO, "--report", tmp_path / "gone" / "r.html"), 3, "missing-folder"),
         ((DEMO,), 2, "usage"),
         ((DEMO, DEMO, "--precision"), 2, "usage"),
         ((address, "--precision"), 2, "not-local"),

@@ -11,13 +11,13 @@ import click
 from ingot.commands import json_option, print_json
 from ingot.commands._text import table
 from ingot.console import Console
-from ingot.errors import AnswerNo, UsageError
+from ingot.errors import AnswerNo, InputError, UsageError
 from ingot.parity.compare import Request, compare
 from ingot.parity.picture import draw
 from ingot.parity.precision import study
 from ingot.parity.report import page
 from ingot.parity.text import TEXT, read_text
-from ingot.parity.verdict import COMPATIBLE, WORDS
+from ingot.parity.verdict import COMPATIBLE, WORDS, meets
 
 _FILE = click.Path(path_type=Path)
 
@@ -70,6 +70,8 @@ def command(
             "--precision compares one model with itself" if precision else "B is missing",
             hint="give A and B, or one of them and --precision",
         )
+    for output in (report, png):
+        _check_folder(output)
     request = Request(text=read_text(text or TEXT), **counts)
     progress = Console()
     document = study(a, request, progress) if b is None else compare(a, b, request, progress)
@@ -77,7 +79,7 @@ def command(
         report.write_text(page(document), "utf-8")
     if png is not None:
         draw(document, png, progress)
-    enough = WORDS.index(document["verdict"]) <= WORDS.index(require)
+    enough = meets(document["verdict"], require)
     if as_json:
         print_json(document)
         click.get_current_context().exit(0 if enough else 1)
@@ -86,6 +88,16 @@ def command(
         raise AnswerNo(
             f"the verdict is {document['verdict']}, and {require} is required",
             code="worse-than-required",
+        )
+
+
+def _check_folder(output: Path | None) -> None:
+    """Said before the work, not after it."""
+    if output is not None and not output.absolute().parent.is_dir():
+        raise InputError(
+            f"{output}: its folder does not exist",
+            hint="create it, or write elsewhere",
+            code="missing-folder",
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingot import process
 from ingot.console import Progress
-from ingot.errors import InputError
+from ingot.errors import InputError, ToolchainError
 from ingot.toolchain import pythonenv
 
 WORKER = Path(__file__).with_name("worker") / "__main__.py"
@@ -46,9 +46,9 @@ def do(task: str, request: Mapping[str, Any], progress: Progress) -> Any:
     return answer
 
 
-def _failure(task: str, done: process.Completed) -> InputError:
+def _failure(task: str, done: process.Completed) -> ToolchainError:
     said = "".join(f"\n    {line}" for line in done.lines[-4:])
-    return InputError(
+    return ToolchainError(
         f"'{task}' failed with status {done.status}{said}",
         hint="is there memory enough? Fewer tokens take less: --tokens",
         code="worker-failed",

@@ -57,9 +57,10 @@ class Verdict:
     word: str
     reasons: tuple[str, ...] = ()
 
-    def is_at_least(self, required: str) -> bool:
-        """Is it as good as ``required``, or better?"""
-        return WORDS.index(self.word) <= WORDS.index(required)
+
+def meets(word: str, required: str) -> bool:
+    """Is the verdict ``word`` as good as ``required``, or better?"""
+    return WORDS.index(word) <= WORDS.index(required)
 
 
 def judge(measures: Mapping[str, float], same: bool) -> Verdict:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingot.parity.verdict import THRESHOLDS, Verdict, is_same, judge, measures_of
+from ingot.parity.verdict import THRESHOLDS, Verdict, is_same, judge, measures_of, meets
 
 CLOSE = {"kl_mean": 1e-5, "kl_p99": 1e-4, "top1": 0.999, "log_perplexity_ratio": 0.0}
 
@@ -61,7 +61,7 @@ def test_each_word_is_stricter_than_the_next() -> None:
     ],
 )
 def test_what_is_required(word: str, required: str, enough: bool) -> None:
-    assert Verdict(word).is_at_least(required) is enough
+    assert meets(word, required) is enough
 
 
 def _text(**changes: Any) -> dict[str, Any]:
