@@ -21,7 +21,7 @@ from ingot.console import Progress
 from ingot.errors import IngotError
 from ingot.parity.compare import Request, compare
 from ingot.parity.text import TEXT, read_text
-from ingot.parity.verdict import WORDS
+from ingot.parity.verdict import meets
 from ingot.process import child_env
 from ingot.recipe.conformance import check_api
 from ingot.recipe.schema import Expectation
@@ -106,7 +106,7 @@ def _compare(
     except IngotError as error:
         return Outcome(name, (error.message,))
     verdict, problems = str(document["verdict"]), []
-    if WORDS.index(verdict) > WORDS.index(test.require):
+    if not meets(verdict, test.require):
         why = "; ".join(document["reasons"])
         problems.append(f"the verdict is {verdict}, and {test.require} is required: {why}")
     return Outcome(name, tuple(problems), verdict=verdict)
