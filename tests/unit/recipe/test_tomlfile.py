@@ -79,7 +79,7 @@ def test_a_whole_recipe(tmp_path: Path) -> None:
             '[model]\nmain = "m"\n[[test]]\nprompt = "x"\n',
             (
                 "recipe.toml:3: 'test' expects nothing: "
-                "give expect, matches, api, first-token-seconds or memory"
+                "give expect, matches, api, compare, first-token-seconds or memory"
             ),
         ),
         (
