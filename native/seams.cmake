@@ -2,6 +2,9 @@
 # in one upstream target by a compile definition; runtime/seams.cc holds what it then
 # reaches. See README.md for the reasons.
 function (ingot_seam target)
+    if (INGOT_INSTRUMENT AND NOT TARGET ${target})
+        return()
+    endif()
     foreach (rename ${ARGN})
         target_compile_definitions(${target} PRIVATE "${rename}")
     endforeach()
@@ -19,9 +22,10 @@ endforeach()
 foreach (target llama-common llama-bench-impl)
     ingot_seam(${target} llama_model_load_from_file=ingot_open_model)
 endforeach()
-ingot_seam(llama-common
-    gguf_init_from_file=ingot_gguf_open
-    llama_adapter_lora_init=ingot_open_lora)
+ingot_seam(llama-common gguf_init_from_file=ingot_gguf_open)
+if (NOT INGOT_INSTRUMENT)  # not every engine can read an adapter from a stream
+    ingot_seam(llama-common llama_adapter_lora_init=ingot_open_lora)
+endif()
 
 # The projector's tensors are read through an ifstream at the offsets that the GGUF context
 # gives. We name the executable's own path; the context then counts from its first byte.

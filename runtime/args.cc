@@ -8,13 +8,10 @@
 #include "error.h"
 #include "os.h"
 #include "seams.h"
-#include "verbs/more.h"
+#include "verbs/table.h"
 
 namespace ingot {
 
-static const std::set<std::string> VERBS = {"chat",       "serve",    "complete", "embed",  "bench",
-                                            "perplexity", "tokenize", "info",     "verify", "extract",
-                                            "licenses",   "sbom",     "recipe",   "trace",    "version",  "help",     "kernels", "recompile", "doctor"};
 static const std::map<std::string, std::string> VERB_FLAGS = {
     {"--server", "serve"}, {"--chat", "chat"}, {"--cli", "complete"}, {"--version", "version"}, {"--licenses", "licenses"}};
 
@@ -47,7 +44,7 @@ bool take_flag(Args & args, std::initializer_list<const char *> spellings) {
 
 Request parse_request(const Args & args) {
     Request request{"", args};
-    if (!args.empty() && (VERBS.count(args[0]) || more_verbs().count(args[0]))) {
+    if (!args.empty() && own_verbs().count(args[0])) {
         request.verb = args[0];
         request.rest.erase(request.rest.begin());
         return request;

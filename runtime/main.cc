@@ -1,7 +1,6 @@
 // The program inside every executable Ingot makes. Named steps; the work is elsewhere.
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <set>
 
 #include "args.h"
@@ -11,21 +10,9 @@
 #include "gpu/recompile.h"
 #include "modules.h"
 #include "os.h"
-#include "verbs/more.h"
-#include "verbs/verbs.h"
+#include "verbs/table.h"
 
 using namespace ingot;
-
-using Verb = int (*)(const Bundle *, Args);
-
-static const std::map<std::string, Verb> VERBS = {
-    {"chat", verbs::chat},           {"serve", verbs::serve},         {"complete", verbs::complete},
-    {"embed", verbs::embed},         {"bench", verbs::bench},         {"perplexity", verbs::perplexity},
-    {"tokenize", verbs::tokenize},   {"info", verbs::info},           {"verify", verbs::verify},
-    {"extract", verbs::extract},     {"licenses", verbs::licenses},   {"sbom", verbs::sbom},
-    {"recipe", verbs::recipe},       {"version", verbs::version},     {"help", verbs::help},
-    {"kernels", verbs::kernels},     {"recompile", verbs::recompile}, {"doctor", verbs::doctor},
-    {"trace", verbs::trace}};
 
 // Without a verb: a prompt completes it; a terminal chats; a pipe is completed; anything
 // else (a service, a double click) serves.
@@ -94,8 +81,9 @@ static int run(int argc, char ** argv) {
         begin_cpu_choice(types_to_meet(own_bundle(), request.rest));
         gpu::load_module(own_bundle(), request.rest, gpu::options());
     }
-    const auto more = more_verbs().find(request.verb);
-    return (more == more_verbs().end() ? VERBS.at(request.verb) : more->second)(own_bundle(), request.rest);
+    const auto verb = own_verbs().find(request.verb);
+    if (verb == own_verbs().end()) throw Failure(EXIT_USAGE, "this program cannot " + request.verb);
+    return verb->second(own_bundle(), request.rest);
 }
 
 int main(int argc, char ** argv) {

@@ -41,12 +41,14 @@ llama_model * ingot_open_model(const char * name, llama_model_params params) {
     return llama_model_load_from_file_ptr(stream.get(), params);
 }
 
+#ifndef INGOT_INSTRUMENT  // see native/seams.cmake
 llama_adapter_lora * ingot_open_lora(llama_model * model, const char * name) {
     const Entry * entry = entry_named(name);
     if (!entry) return llama_adapter_lora_init(model, name);
     const Stream stream = stream_of(*entry);
     return llama_adapter_lora_init_from_file_ptr(model, stream.get());
 }
+#endif
 
 gguf_context * ingot_gguf_open(const char * name, gguf_init_params params) {
     const Entry * entry = entry_named(name);

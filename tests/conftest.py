@@ -13,8 +13,9 @@ import pytest
 
 from ingot.console import Console, NullProgress
 from ingot.engine.fetch import engine_source as fetch_engine
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage, ensure_runtime
+from ingot.engine.runtime import ensure_runtime
 from ingot.recipe.build import build
 from ingot.recipe.plan import Artefact
 from tests.models import DEMO
@@ -52,6 +53,11 @@ def ingot(tmp_path: Path) -> Ingot:
     """Run ``python -m ingot`` in an empty folder; ``env`` is laid over the environment."""
     folder = tmp_path / "cwd"
     folder.mkdir()
+    return ingot_in(folder)
+
+
+def ingot_in(folder: Path) -> Ingot:
+    """The same for fixtures that outlive a test."""
 
     def run(
         *arguments: str | os.PathLike[str], env: Mapping[str, str] | None = None, cwd: Path = folder

@@ -14,7 +14,7 @@ from pathlib import Path
 from gguf import GGMLQuantizationType as Quant
 from gguf import LlamaFileType
 
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.process import run as run_quietly
 from tests.models.quantised import Mix, quantised
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from gguf import GGMLQuantizationType as Quant
 
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.paths import cache_dir
 from tests.ci.github import SECRET, Finished, GitHub
 from tests.ci.shell import build_sh

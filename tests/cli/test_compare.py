@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 import subprocess
@@ -16,7 +15,6 @@ from gguf import GGMLQuantizationType as Quant
 
 from ingot.bundle.reader import open_bundle
 from ingot.console import NullProgress
-from ingot.engine.pin import load_sources
 from ingot.toolchain import pythonenv
 from tests.conftest import Cast, Ingot, Run
 from tests.models import DEMO, minilm
@@ -248,9 +246,3 @@ def test_embedding_models(ingot: Ingot, cast: Cast, engine_source: Path, tmp_pat
 def _made(path: Path) -> Path:
     path.mkdir()
     return path
-
-
-def test_there_is_one_engine(ingot: Ingot) -> None:
-    version = load_sources().engine.package.version
-    done = ingot("compare", DEMO, f"{DEMO}@{version}", "--tokens", "64", "--json")
-    assert math.isclose(_document(done)["text"]["summary"]["top1"], 1.0)

@@ -11,8 +11,9 @@ import pytest
 from ingot.bundle.manifest import Manifest
 from ingot.bundle.reader import open_bundle
 from ingot.console import NullProgress
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage, choose_target, runtime_folder, runtime_key
+from ingot.engine.runtime import choose_target, runtime_folder, runtime_key
 from ingot.recipe.build import Changes, build, repack
 from ingot.recipe.plan import Artefact
 from tests.conftest import Ingot

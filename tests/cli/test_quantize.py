@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.gguf.reader import read_gguf
 from ingot.models.quantize import NEED_IMATRIX, TYPES
 from tests.conftest import REPOSITORY, Ingot, Run

@@ -14,8 +14,8 @@ import pytest
 
 from ingot.bundle.manifest import RECIPE
 from ingot.bundle.reader import open_bundle
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import repository
-from ingot.engine.runtime import RuntimeImage
 from tests.conftest import Ingot
 from tests.hub.server import Hub
 from tests.models.quantised import quantised

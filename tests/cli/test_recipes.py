@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from gguf import GGMLQuantizationType
 
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import repository
-from ingot.engine.runtime import RuntimeImage
 from ingot.paths import cache_dir
 from tests.conftest import Ingot
 from tests.hub.server import Hub

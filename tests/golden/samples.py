@@ -13,14 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.bundle.manifest import CudaFacts, VulkanFacts
+from ingot.engine.image import RuntimeImage, write_record
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import (
-    RuntimeImage,
-    choose_target,
-    runtime_folder,
-    runtime_key,
-    write_record,
-)
+from ingot.engine.runtime import choose_target, runtime_folder, runtime_key
 
 Plain = str | bool | int | float | Sequence[str] | Sequence[int]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from ingot.console import NullProgress
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage
 from ingot.errors import ToolchainError
 from ingot.paths import cache_dir, make_folder
 from ingot.recipe.gpumodule import Compiler, find_compiler

@@ -16,8 +16,8 @@ import pytest
 from gguf import GGMLQuantizationType as Quant
 
 from ingot.console import NullProgress
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage
 from ingot.recipe.build import build
 from ingot.recipe.gpu import CudaWish
 from ingot.recipe.gpumodule import Compiler, ensure_cuda

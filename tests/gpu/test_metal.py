@@ -16,8 +16,8 @@ import pytest
 
 from ingot.console import NullProgress
 from ingot.engine.gpusources import archive, collect_sources
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage
 from ingot.paths import cache_dir, make_folder
 from ingot.toolchain import zig
 from tests.conftest import REPOSITORY, Run

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from tests.conftest import Cast, Run
 from tests.gpu.conftest import HIPCC_SAYS, Driver, Kfd, Record, Recorder
 from tests.models import DEMO

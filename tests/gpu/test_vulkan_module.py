@@ -19,9 +19,9 @@ from ingot.bundle.manifest import VulkanFacts
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
 from ingot.console import Console, NullProgress
+from ingot.engine.image import RuntimeImage
 from ingot.engine.kernels import ask_kernels
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage
 from ingot.engine.shadertools import ShaderTools, ensure_shader_tools
 from ingot.paths import cache_dir, ensure_entry
 from ingot.recipe.build import build, repack

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ingot.console import Console
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources, repository
-from ingot.engine.runtime import RuntimeImage
 from ingot.recipe.build import build
 from ingot.recipe.gpumodule import GpuModule
 from ingot.recipe.plan import Artefact, load_inputs

@@ -15,7 +15,7 @@ from gguf import GGUFReader
 
 from tests.models import DEMO
 
-HEADS, KV_HEADS = 4, 2
+HEADS, KV_HEADS, LAYERS = 4, 2, 6
 _NAMES = {
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -37,7 +37,7 @@ CONFIG = {
     "model_type": "llama",
     "hidden_size": 256,
     "intermediate_size": 768,
-    "num_hidden_layers": 6,
+    "num_hidden_layers": LAYERS,
     "num_attention_heads": HEADS,
     "num_key_value_heads": KV_HEADS,
     "head_dim": 64,
@@ -53,12 +53,17 @@ CONFIG = {
 }
 
 
-def hf_llama(folder: Path, *, shards: int = 1) -> Path:
-    """Write the checkpoint: BF16 safetensors, in one file or several with an index."""
+def hf_llama(folder: Path, *, shards: int = 1, times: int = 1) -> Path:
+    """Write the checkpoint: BF16 safetensors, in one file or several with an index.
+
+    With ``times`` its six layers come so often, one after another: a deeper model.
+    """
     folder.mkdir()
     reader = GGUFReader(DEMO)
     tensors = {_name(t.name): _content(t) for t in reader.tensors}
+    tensors = _repeated(tensors, times)
     config = {**CONFIG, "rms_norm_eps": _number(reader, "llama.attention.layer_norm_rms_epsilon")}
+    config["num_hidden_layers"] = LAYERS * times
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "legacy": False})
@@ -66,6 +71,19 @@ def hf_llama(folder: Path, *, shards: int = 1) -> Path:
     (folder / "tokenizer.model").write_bytes(_tokenizer(reader))
     _write(folder, tensors, shards)
     return folder
+
+
+def _repeated(tensors: dict[str, np.ndarray], times: int) -> dict[str, np.ndarray]:
+    found = {}
+    for name, data in tensors.items():
+        front, _, rest = name.partition("model.layers.")
+        number, _, part = rest.partition(".")
+        if front or not rest:
+            found[name] = data
+            continue
+        for time in range(times):
+            found[f"model.layers.{int(number) + LAYERS * time}.{part}"] = data
+    return found
 
 
 def internlm2(folder: Path, llama: Path) -> Path:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from ingot.bundle.reader import open_bundle
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "tiny.ingot"
 

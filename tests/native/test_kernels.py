@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from tests.conftest import Cast, Run
 from tests.golden.samples import TENSORS, gguf_bytes, model_kv
 from tests.models import DEMO

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from ingot.console import NullProgress
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage, choose_target
+from ingot.engine.runtime import choose_target
 from ingot.toolchain import zig
 from tests.conftest import Cast, Run
 from tests.models import DEMO

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from tests.conftest import Cast, Run
 from tests.models import DEMO, fixtures
 

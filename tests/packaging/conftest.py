@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from tests.conftest import REPOSITORY
 
 

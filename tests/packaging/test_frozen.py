@@ -14,7 +14,7 @@ import pytest
 
 from ingot import __version__
 from ingot.cli import VERBS
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from tests.conftest import REPOSITORY
 from tests.packaging.conftest import Do
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage
 from tests.conftest import REPOSITORY
 from tests.golden.samples import seed_cache
 from tests.packaging.conftest import Do

@@ -27,7 +27,7 @@ _FILE = click.Path(path_type=Path)
     epilog="Example: ingot compare model-f16.gguf model-q4.gguf --text book.txt --report r.html",
 )
 @click.argument("a")
-@click.argument("b", required=False)
+@click.argument("others", metavar="B...", nargs=-1)
 @click.option("--text", type=_FILE, help="UTF-8 text to compare over; a short one of Ingot's.")
 @click.option("--prompt", "prompts", multiple=True, help="Continue this greedily; repeatable.")
 @click.option("--prompts", "cuts", type=click.IntRange(0, 1000), default=0, metavar="N",
@@ -50,7 +50,7 @@ _FILE = click.Path(path_type=Path)
 @json_option
 def command(
     a: str,
-    b: str | None,
+    others: tuple[str, ...],
     text: Path | None,
     precision: bool,
     require: str,
@@ -59,13 +59,13 @@ def command(
     as_json: bool,
     **counts: Any,
 ) -> None:
-    """Compare A and B token by token: A is what B is held to.
+    """Compare A and B token by token: A is what B is held to. Several B make one report.
 
     A side is an executable, a GGUF, a Hugging Face folder (safetensors), or the URL of a server
     of llama.cpp or llamafile. A GGUF may end in @ENGINE-VERSION; files in :cpu=MODULE and
     :gpu=KIND. The verdict is identical, equivalent, compatible or different.
     """
-    if precision == (b is not None):
+    if precision == bool(others):
         raise UsageError(
             "--precision compares one model with itself" if precision else "B is missing",
             hint="give A and B, or one of them and --precision",
@@ -74,7 +74,7 @@ def command(
         _check_folder(output)
     request = Request(text=read_text(text or TEXT), **counts)
     progress = Console()
-    document = study(a, request, progress) if b is None else compare(a, b, request, progress)
+    document = study(a, request, progress) if precision else compare(a, others, request, progress)
     if report is not None:
         report.write_text(page(document), "utf-8")
     if png is not None:
@@ -104,6 +104,10 @@ def _check_folder(output: Path | None) -> None:
 def _show(document: Mapping[str, Any]) -> None:
     if "precision" in document:
         click.echo("\n".join(_study_lines(document)))
+        return
+    if "comparisons" in document:
+        click.echo("\n".join(_series_lines(document["comparisons"])))
+        click.echo(f"verdict: {document['verdict']}, the worst of them")
         return
     for part, lines in (
         ("text", _text_lines),
@@ -174,3 +178,25 @@ def _study_lines(document: Mapping[str, Any]) -> list[str]:
         numbers = (f"{found['kl']['mean']:.3g}", f"{found['logits']['max']:.3g}")
         rows.append((item["name"], *numbers, f"{found['top1']:.2%}", item["verdict"]))
     return table(rows, right=(1, 2, 3))
+
+
+def _series_lines(comparisons: list[Mapping[str, Any]]) -> list[str]:
+    if comparisons[0]["embeddings"]:
+        return _vector_series(comparisons)
+    rows = [("B", "mean KL", "same likeliest", "perplexity", "verdict")]
+    for item in comparisons:
+        found = item["text"]["summary"]
+        numbers = (f"{found['kl']['mean']:.3g}", f"{found['top1']:.2%}")
+        perplexity = _with_error(found["perplexity"]["b"])
+        rows.append((item["b"]["name"], *numbers, perplexity, item["verdict"]))
+    told = _with_error(comparisons[0]["text"]["summary"]["perplexity"]["a"])
+    return [*table(rows, right=(1, 2, 3)), f"perplexity of A: {told}"]
+
+
+def _vector_series(comparisons: list[Mapping[str, Any]]) -> list[str]:
+    rows = [("B", "lowest cosine", "largest relative error", "verdict")]
+    for item in comparisons:
+        vectors = item["embeddings"]
+        numbers = (f"{vectors['cosine']['min']:.6f}", f"{vectors['relative_error']['max']:.3g}")
+        rows.append((item["b"]["name"], *numbers, item["verdict"]))
+    return table(rows, right=(1, 2))

@@ -25,8 +25,9 @@ NAMES = ("cuda", "vulkan", "runtime")
 )
 @click.argument("action", type=click.Choice(["list", "install"]), default="list")
 @click.argument("name", type=click.Choice(NAMES), required=False)
+@click.option("--engine", metavar="VERSION", help="The runtime of another engine, to compare with.")
 @json_option
-def command(action: str, name: str | None, as_json: bool) -> None:
+def command(action: str, name: str | None, engine: str | None, as_json: bool) -> None:
     """List the build tools, or install what builds need.
 
     'install cuda' fetches NVIDIA's compiler as packages into Ingot's cache, under NVIDIA's own
@@ -36,11 +37,13 @@ def command(action: str, name: str | None, as_json: bool) -> None:
     other tools come by themselves.
     """
     sources = load_sources()
+    if engine is not None and (action, name) != ("install", "runtime"):
+        raise UsageError("--engine goes with 'install runtime'")
     if action == "install":
         if name is None:
             raise UsageError("install needs a name", hint=f"one of: {', '.join(NAMES)}")
         if name == "runtime":
-            _install_runtime(as_json)
+            _install_runtime(engine, as_json)
         else:
             install = _install_cuda if name == "cuda" else _install_vulkan
             install(sources, as_json)
@@ -70,8 +73,8 @@ def _install_vulkan(sources: Sources, as_json: bool) -> None:
         click.echo(f"{tools.glslc}  {pins.compiler}")
 
 
-def _install_runtime(as_json: bool) -> None:
-    image = ensure_runtime(Console())
+def _install_runtime(engine: str | None, as_json: bool) -> None:
+    image = ensure_runtime(Console(), engine=engine)
     if as_json:
         print_json({"root": str(image.root), "target": image.target, **image.identity})
     else:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import DEFAULT_TARGET, Sources, load_sources, tree_files
-from ingot.engine.runtime import RuntimeImage, choose_target, find_runtime, runtime_key
+from ingot.engine.runtime import choose_target, find_runtime, runtime_key
 from ingot.errors import ToolchainError
 
 _FOLDERS = ("native", "runtime", "recipes/demo")

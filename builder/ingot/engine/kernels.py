@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ingot import process
 from ingot.bundle.inputs import FileRegion, open_input
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.errors import InputError, IntegrityError, ToolchainError
 from ingot.gguf.kernels import KernelSet
 from ingot.gguf.reader import read_gguf_from

@@ -3,7 +3,10 @@ sources of GPU modules.
 
 It is built once per key (engine, our native sources, toolchain, target) and then found in the
 cache; an installed Ingot carries the one that it wants and uses it in place. An image becomes
-visible by one rename, complete; ``runtime.json`` inside is its record.
+visible by one rename, complete; image.py reads it.
+
+Of another engine than the pinned one an image has only what ``ingot compare`` runs: a program with
+few verbs (native/instrument.cmake), and the CPU modules.
 """
 
 from __future__ import annotations
@@ -14,153 +17,29 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ingot import process
 from ingot.console import Progress
 from ingot.engine import components
-from ingot.engine.appended import unpacked_home
-from ingot.engine.components import Component
 from ingot.engine.fetch import engine_source
 from ingot.engine.gpusources import ARCHIVE, archive, collect_sources
+from ingot.engine.image import RuntimeImage, write_record
 from ingot.engine.nativelicenses import collect
 from ingot.engine.pin import DEFAULT_TARGET, Sources, choose_engine, load_sources, tree_hash
 from ingot.engine.webui import LICENSES, ensure_webui
-from ingot.errors import IntegrityError, ToolchainError
+from ingot.errors import ToolchainError
 from ingot.paths import cache_dir, ensure_entry, locked, make_folder, remove_tree
 from ingot.toolchain import cmake, node, zig
 from ingot.toolchain.packages import Target
 
-RECORD = "runtime.json"
-RECORD_FORMAT = 1
-_RECORD_LIMIT = 1 << 20
 _RECIPE = "6"  # raise it when this file changes what an image holds
-_TARGETS = ("ingot-runtime", "ingot-modules", "ingot-tools")
+_MODULES = "ingot-modules"
+# Names in the image, and in the build folder.
+_PROGRAMS = {"program": "ingot-runtime", "tools": "ingot-tools"}
+_OTHER_PROGRAMS = {"program": "ingot-instrument"}
 _BUILD_TYPE = "Release"
 _DEFLATED = ("ui", "licenses", "sources")
-_GROUPS = ("modules", "deflated", *_DEFLATED)
-
-
-@dataclass(frozen=True)
-class RuntimeImage:
-    """A complete image. Names in ``ui``, ``licenses`` and ``sources`` are relative, with forward
-    slashes. ``deflated`` has what executables carry compressed: ``ui/index.html`` -> its file.
-    ``components`` are the third-party libraries inside. ``tools`` is the program with the verbs
-    that make models, which no executable carries.
-
-    ``identity`` is ``{"engine": {package, version, commit, sha256}, "toolchain": {name: version},
-    "key": hex}``.
-    """
-
-    root: Path
-    target: str
-    program: Path
-    tools: Path
-    modules: tuple[Path, ...]
-    ui: tuple[tuple[str, Path], ...]
-    licenses: tuple[tuple[str, Path], ...]
-    sources: tuple[tuple[str, Path], ...]
-    deflated: Mapping[str, Path]
-    components: tuple[Component, ...]
-    identity: Mapping[str, object]
-
-    @classmethod
-    def load(cls, root: Path) -> RuntimeImage:
-        """Read ``root``/runtime.json and check that every file it names is there, at its size.
-
-        Raises IntegrityError (code ``bad-runtime-image``) otherwise.
-        """
-        record = _read_record(root)
-        paths: dict[str, list[tuple[str, Path]]] = {group: [] for group in _GROUPS}
-        programs: dict[str, Path] = {}
-        listed: tuple[Component, ...] | None = None
-        for name, size in record.files.items():
-            path = root / name
-            if not path.is_file() or path.stat().st_size != size:
-                raise _bad_image(root, f"{name} is missing or has another size than recorded")
-            group, _, rest = name.partition("/")
-            if name in ("program", "tools"):
-                programs[name] = path
-            elif name == components.FILE:
-                listed = components.read(path)
-            elif rest and group in paths:
-                paths[group].append((rest, path))
-            else:
-                raise _bad_image(root, f"nobody knows what {name!r} is for")
-        if len(programs) < 2 or listed is None or not paths["modules"]:
-            raise _bad_image(root, "the programs, modules or components are not recorded")
-        return cls(
-            root=root,
-            target=record.target,
-            program=programs["program"],
-            tools=programs["tools"],
-            modules=tuple(path for _name, path in paths["modules"]),
-            ui=tuple(paths["ui"]),
-            licenses=tuple(paths["licenses"]),
-            sources=tuple(paths["sources"]),
-            deflated=dict(paths["deflated"]),
-            components=listed,
-            identity=record.identity,
-        )
-
-
-def _bad_image(root: Path, what: str) -> IntegrityError:
-    return IntegrityError(
-        f"the runtime image {root} is damaged: {what}",
-        hint=_remedy(root),
-        code="bad-runtime-image",
-    )
-
-
-def _remedy(root: Path) -> str:
-    if root.is_relative_to(unpacked_home()):
-        root = unpacked_home()  # a part of what is unpacked there would not come back
-    elif not root.is_relative_to(cache_dir()):
-        return "install this copy of Ingot again"
-    return f"remove that folder and build again: rm -r {root}"
-
-
-@dataclass(frozen=True)
-class _Record:
-    """The checked content of runtime.json; sizes are in bytes."""
-
-    target: str
-    identity: Mapping[str, object]
-    files: Mapping[str, int]
-
-
-def _read_record(root: Path) -> _Record:
-    path = root / RECORD
-    try:
-        if path.stat().st_size > _RECORD_LIMIT:
-            raise _bad_image(root, f"{RECORD} is too large")
-        document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise _bad_image(root, f"{RECORD} cannot be read ({error})") from error
-    if not isinstance(document, dict) or document.get("format") != RECORD_FORMAT:
-        raise _bad_image(root, f"{RECORD} is not of format {RECORD_FORMAT}")
-    target, identity, files = (document.get(key) for key in ("target", "identity", "files"))
-    if not isinstance(target, str) or not isinstance(files, dict):
-        raise _bad_image(root, f"{RECORD} has no target or no files")
-    if not isinstance(identity, dict) or not {"engine", "toolchain", "key"} <= identity.keys():
-        raise _bad_image(root, f"{RECORD} does not say what the image was made from")
-    for name, size in files.items():
-        parts = PurePosixPath(name).parts
-        if name.startswith("/") or ".." in parts or not isinstance(size, int):
-            raise _bad_image(root, f"{RECORD} names an impossible file {name!r}")
-    return _Record(target, identity, files)
-
-
-def write_record(root: Path, target: str, identity: Mapping[str, object]) -> None:
-    """Write runtime.json for the files now below ``root``; call it last."""
-    files = {
-        path.relative_to(root).as_posix(): path.stat().st_size
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
-    document = {"format": RECORD_FORMAT, "target": target, "identity": identity, "files": files}
-    (root / RECORD).write_text(json.dumps(document, indent=1) + "\n", "utf-8")
 
 
 def runtime_key(sources: Sources, target: Target) -> str:
@@ -236,7 +115,25 @@ def ensure_runtime(
 
 
 def _make(folder: Path, sources: Sources, target: Target, key: str, progress: Progress) -> None:
-    """Fetch, then build the web page and the program side by side, then put the image together."""
+    """Put the image together, from what is compiled, and built as a page, side by side."""
+    make = _make_other if sources.variant else _make_whole
+    make(folder, sources, target, progress)
+    if runtime_key(sources, target) != key:
+        # The image would be found under the key of sources that it was not made from.
+        raise ToolchainError(
+            "native/ or runtime/ was edited while it was being compiled",
+            hint="run it again; only what changed is compiled",
+            code="sources-changed",
+        )
+    identity = {
+        "engine": sources.engine.identity(),
+        "toolchain": sources.tools.identity(),
+        "key": key,
+    }
+    write_record(folder, target.name, identity)
+
+
+def _make_whole(folder: Path, sources: Sources, target: Target, progress: Progress) -> None:
     packages = sources.tools.packages
     with process.ending_together() as end_all, ThreadPoolExecutor(2, "ingot-build") as pool:
         source = pool.submit(engine_source, sources.engine, progress)
@@ -252,22 +149,18 @@ def _make(folder: Path, sources: Sources, target: Target, key: str, progress: Pr
         except BaseException:
             end_all()
             raise
-    if runtime_key(sources, target) != key:
-        # The image would be found under the key of sources that it was not made from.
-        raise ToolchainError(
-            "native/ or runtime/ was edited while it was being compiled",
-            hint="run it again; only what changed is compiled",
-            code="sources-changed",
-        )
-    _assemble(folder, program.result(), page.result(), source.result(), compiler.result())
+    _add_compiled(folder, program.result(), _PROGRAMS)
+    _add_page(folder, page.result())
+    _add_licenses(folder, page.result(), source.result(), compiler.result())
     _add_sources(folder, source.result(), sources, target)
     _deflate(folder)
-    identity = {
-        "engine": sources.engine.identity(),
-        "toolchain": sources.tools.identity(),
-        "key": key,
-    }
-    write_record(folder, target.name, identity)
+
+
+def _make_other(folder: Path, sources: Sources, target: Target, progress: Progress) -> None:
+    source = engine_source(sources.engine, progress)
+    compiler = zig.install(sources.tools.packages["ziglang"], progress)
+    _add_compiled(folder, _compile(sources, target, source, compiler, progress), _OTHER_PROGRAMS)
+    components.write(folder / components.FILE, ())
 
 
 def _page(sources: Sources, engine: Path, progress: Progress) -> Path:
@@ -291,21 +184,27 @@ def _compile(
         "INGOT_TOOLCHAIN_DIR": str(zig.wrappers(compiler, target)),
         "INGOT_ENGINE_DIR": str(engine),
         "INGOT_ENGINE_COMMIT": sources.engine.commit,
+        "INGOT_INSTRUMENT": "ON" if sources.variant else "OFF",
     }
+    programs = _OTHER_PROGRAMS if sources.variant else _PROGRAMS
+    title = "Compiling the engine and the runtime"
+    if sources.variant:
+        title = f"Compiling the engine {sources.engine.package.version} to compare with"
     cmake.forget_other_checkout(folder, sources.native)
     # Linked again from their objects: one that this configuration no longer makes must not stay.
     remove_tree(folder / "modules")
-    with progress.step("Compiling the engine and the runtime") as step:
+    with progress.step(title) as step:
         cmake.configure(
             cmake_tool, ninja_tool, sources.native, folder, definitions, log=log, step=step
         )
-        cmake.build(cmake_tool, ninja_tool, folder, _TARGETS, log=log, step=step)
+        targets = (*programs.values(), _MODULES)
+        cmake.build(cmake_tool, ninja_tool, folder, targets, log=log, step=step)
     return folder
 
 
-def _assemble(folder: Path, build: Path, page: Path, engine: Path, compiler: zig.Zig) -> None:
-    """Copy the products into ``folder`` in the image's layout."""
-    programs = {"program": build / "ingot-runtime", "tools": build / "ingot-tools"}
+def _add_compiled(folder: Path, build: Path, names: Mapping[str, str]) -> None:
+    """Copy programs and modules into ``folder``, programs by their ``names`` in the image."""
+    programs = {name: build / file for name, file in names.items()}
     modules = sorted((build / "modules").glob("*.so"))
     if not all(path.is_file() for path in programs.values()) or not modules:
         raise ToolchainError(
@@ -319,7 +218,14 @@ def _assemble(folder: Path, build: Path, page: Path, engine: Path, compiler: zig
     (folder / "modules").mkdir()
     for module in modules:
         shutil.copyfile(module, folder / "modules" / module.name)
+
+
+def _add_page(folder: Path, page: Path) -> None:
     shutil.copytree(page / "dist", folder / "ui", copy_function=shutil.copyfile)
+
+
+def _add_licenses(folder: Path, page: Path, engine: Path, compiler: zig.Zig) -> None:
+    """The licences of what is inside, and the list of it."""
     (folder / "licenses").mkdir()
     for name, text in collect(engine, compiler).items():
         (folder / "licenses" / name).write_bytes(text)

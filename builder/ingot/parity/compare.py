@@ -1,4 +1,4 @@
-"""A comparison from start to end: open both sides, check that they can be compared, run, measure.
+"""A comparison from start to end: open the sides, check that they can be compared, run, measure.
 
 The result is one JSON document (docs/reference/compare.md); ``report`` and ``picture`` show it.
 """
@@ -25,7 +25,7 @@ from ingot.parity.server import Server, open_server
 from ingot.parity.side import Job, Listed, Logits, Numbers, Side, Tokens
 from ingot.parity.spec import Spec, parse
 from ingot.parity.vectors import compare_vectors
-from ingot.parity.verdict import Verdict, is_same, judge, measures_of
+from ingot.parity.verdict import WORDS, Verdict, is_same, judge, measures_of
 from ingot.paths import cache_dir, make_folder, remove_tree
 
 PROMPT_TOKENS = 48  # of a prompt that is cut out of the text
@@ -49,19 +49,20 @@ class Request:
     layers: int = 32
 
 
-def compare(a: str, b: str, request: Request, progress: Progress) -> dict[str, Any]:
-    """The document of a comparison of two sides as users write them.
+def compare(a: str, others: Sequence[str], request: Request, progress: Progress) -> dict[str, Any]:
+    """The document of a comparison of ``a`` with each of ``others``, as users write them.
 
     Raises UsageError, InputError or NetworkError for sides that cannot be compared, and what the
     sides' own programs raise.
     """
-    specs = [parse(word) for word in (a, b)]
-    first, second = matched([open_side(spec, progress) for spec in specs])
-    if first.embeds:
-        document = _compare_vectors(first, second, request, progress)
-    else:
-        document = _compare_texts(first, second, request, progress)
-    return with_verdict(document)
+    specs = [parse(word) for word in (a, *others)]
+    first, *rest = matched([open_side(spec, progress) for spec in specs])
+    run = _compare_vectors if first.embeds else _compare_texts
+    common, found = run(first, rest, request, progress)
+    if len(found) == 1:
+        return with_verdict({**common, **found[0]})
+    documents = [with_verdict(document) for document in found]
+    return {"verdict": worst(documents), **common, "comparisons": documents}
 
 
 def open_side(spec: Spec, progress: Progress, options: Sequence[str] = ()) -> Side:
@@ -80,24 +81,28 @@ def with_verdict(document: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": verdict.word, "reasons": list(verdict.reasons), **document}
 
 
-def matched(sides: Sequence[Side]) -> tuple[Side, Side]:
-    """Both sides, if they are models of one kind and size. A server is taken for what the other is.
+def worst(documents: Sequence[Mapping[str, Any]]) -> str:
+    """The worst ``verdict`` of them."""
+    return max((str(document["verdict"]) for document in documents), key=WORDS.index)
+
+
+def matched(sides: Sequence[Side]) -> list[Side]:
+    """The sides, if they are models of one kind and size. A server is taken for what others are.
 
     Raises InputError ``kinds-differ`` or ``vocabularies-differ``.
     """
     embeds = any(side.embeds for side in sides)
-    first, second = (
-        replace(side, embeds=embeds) if isinstance(side, Server) else side for side in sides
-    )
-    if first.embeds != second.embeds:
-        vectors = first if first.embeds else second
+    matched = [replace(side, embeds=embeds) if isinstance(side, Server) else side for side in sides]
+    if any(side.embeds != embeds for side in matched):
+        vectors = next(side for side in matched if side.embeds)
         raise InputError(
-            f"{vectors.name} gives vectors, and the other side text",
-            hint="compare two embedding models, or two that write",
+            f"{vectors.name} gives vectors, and another side text",
+            hint="compare embedding models, or models that write",
             code="kinds-differ",
         )
-    check_vocabularies(first.vocabulary, second.vocabulary)
-    return first, second
+    for other in matched[1:]:
+        check_vocabularies(matched[0].vocabulary, other.vocabulary)
+    return matched
 
 
 def check_vocabularies(a: int | None, b: int | None) -> None:
@@ -131,10 +136,14 @@ def _token(token: int | None) -> str:
     return "none" if token is None else str(token)
 
 
-def _compare_texts(a: Side, b: Side, request: Request, progress: Progress) -> dict[str, Any]:
+_Found = tuple[dict[str, Any], list[dict[str, Any]]]  # what all documents share; the rest of each
+
+
+def _compare_texts(a: Side, others: Sequence[Side], request: Request, progress: Progress) -> _Found:
     tokens = a.tokenize(request.text, progress)
-    check_tokens(tokens, b.tokenize(request.text, progress))
-    served = a.listed is not None or b.listed is not None
+    for other in others:
+        check_tokens(tokens, other.tokenize(request.text, progress))
+    served = any(side.listed is not None for side in (a, *others))
     passages = cut(
         tokens,
         context=request.context,
@@ -144,21 +153,12 @@ def _compare_texts(a: Side, b: Side, request: Request, progress: Progress) -> di
     # A server gives no layers, so nobody has to compute any.
     job = make_job(passages, request, _prompts(a, tokens, request, progress), layers=not served)
     with workspace() as folder:
-        check_room(folder, job, [a, b])
-        one, other = (run_side(side, job, folder / name, progress) for side, name in _named(a, b))
-        measured = measure(one, other, passages, job, progress)
-    return {
-        "a": {"name": a.name, **one.facts},
-        "b": {"name": b.name, **other.facts},
-        "settings": _settings(passages, request),
-        **measured,
-        "greedy": compare_greedy(one.greedy, other.greedy) if job.prompts else None,
-        "embeddings": None,
-    }
-
-
-def _named(a: Side, b: Side) -> tuple[tuple[Side, str], ...]:
-    return ((a, "a"), (b, "b"))
+        reference, measured = measure_all(a, others, passages, job, folder, progress)
+    common = {"a": {"name": a.name, **reference.facts}, "settings": _settings(passages, request)}
+    return common, [
+        {"b": {"name": side.name, **numbers.facts}, **found, "embeddings": None}
+        for side, (numbers, found) in zip(others, measured, strict=True)
+    ]
 
 
 def _prompts(
@@ -193,8 +193,30 @@ def make_job(
     )
 
 
-def run_side(side: Side, job: Job, folder: Path, progress: Progress) -> Numbers:
-    """Let ``side`` compute, into a new folder."""
+def measure_all(
+    a: Side,
+    others: Sequence[Side],
+    passages: Passages,
+    job: Job,
+    folder: Path,
+    progress: Progress,
+) -> tuple[Numbers, list[tuple[Numbers, dict[str, Any]]]]:
+    """Let all sides compute, ``a`` once: what it gave, and what each other gave and its document's
+    ``text``, ``layers`` and ``greedy``. Files are in ``folder``, of two sides at a time.
+    """
+    check_room(folder, job, [a, *others])
+    reference = _run(a, job, folder / "a", progress)
+    found = []
+    for other in others:
+        numbers = _run(other, job, folder / "b", progress)
+        measured = measure(reference, numbers, passages, job, progress)
+        greedy = compare_greedy(reference.greedy, numbers.greedy) if job.prompts else None
+        found.append((numbers, {**measured, "greedy": greedy}))
+        remove_tree(folder / "b")
+    return reference, found
+
+
+def _run(side: Side, job: Job, folder: Path, progress: Progress) -> Numbers:
     folder.mkdir()
     return side.run(job, folder, progress)
 
@@ -239,28 +261,28 @@ def _settings(passages: Passages, request: Request) -> dict[str, int]:
     }
 
 
-def _compare_vectors(a: Side, b: Side, request: Request, progress: Progress) -> dict[str, Any]:
+def _compare_vectors(
+    a: Side, others: Sequence[Side], request: Request, progress: Progress
+) -> _Found:
     lines = [line.strip() for line in request.text.splitlines()]
     texts = list(request.prompts) or [line[:CHARACTERS] for line in lines if line][:TEXTS]
     if not texts:
         raise InputError("the text is empty", hint="give --text FILE", code="text-too-short")
     with workspace() as folder:
-        vectors = [side.embed(texts, folder, progress) for side in (a, b)]
-    return {
-        "a": {"name": a.name},
-        "b": {"name": b.name},
-        "settings": {"texts": len(texts)},
-        "text": None,
-        "layers": None,
-        "greedy": None,
-        "embeddings": compare_vectors(*vectors),
-    }
+        reference, *vectors = [side.embed(texts, folder, progress) for side in (a, *others)]
+    common = {"a": {"name": a.name}, "settings": {"texts": len(texts)}}
+    nothing = dict.fromkeys(("text", "layers", "greedy"))
+    return common, [
+        {"b": {"name": side.name}, **nothing, "embeddings": compare_vectors(reference, found)}
+        for side, found in zip(others, vectors, strict=True)
+    ]
 
 
 def check_room(folder: Path, job: Job, sides: Sequence[Side]) -> None:
-    """InputError ``no-room`` when the logits would not fit on the cache's disk."""
+    """InputError ``no-room`` when the logits of two of them would not fit on the cache's disk."""
     widest = max((side.vocabulary or 0 for side in sides), default=0)
-    needed = sum(job.rows * widest * 4 for side in sides if side.listed is None)
+    local = sum(side.listed is None for side in sides)
+    needed = min(local, 2) * job.rows * widest * 4
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(

@@ -19,7 +19,8 @@ from ingot import process
 from ingot.bundle.manifest import MODULE
 from ingot.bundle.reader import is_bundle, open_bundle
 from ingot.console import Progress, Step
-from ingot.engine.runtime import RuntimeImage, ensure_runtime
+from ingot.engine.image import RuntimeImage
+from ingot.engine.runtime import ensure_runtime
 from ingot.errors import (
     GpuError,
     IngotError,

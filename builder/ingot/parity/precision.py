@@ -5,7 +5,6 @@ The base is the most precise that the engine has; every other setting changes on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +12,15 @@ from ingot.console import Progress
 from ingot.errors import InputError, UsageError
 from ingot.parity.compare import (
     Request,
-    check_room,
     make_job,
-    measure,
-    run_side,
+    measure_all,
     with_verdict,
     workspace,
+    worst,
 )
-from ingot.parity.local import Local, open_local
+from ingot.parity.local import open_local
 from ingot.parity.passages import cut
 from ingot.parity.spec import parse
-from ingot.parity.verdict import WORDS
-from ingot.paths import remove_tree
 
 BASE = ("-ctk", "f32", "-ctv", "f32", "-fa", "off", "-b", "512", "-ub", "512")
 
@@ -63,25 +59,16 @@ def study(a: str, request: Request, progress: Progress) -> dict[str, Any]:
     tokens = base.tokenize(request.text, progress)
     passages = cut(tokens, context=request.context, limit=request.tokens)
     job = make_job(passages, request, (), layers=bool(request.layers))
-    found = []
+    sides = [open_local(spec, progress, (*BASE, *setting.options)) for setting in SETTINGS]
     with workspace() as folder:
-        check_room(folder, job, [base, base])
-        reference = run_side(base, job, folder / "base", progress)
-        for setting in SETTINGS:
-            side: Local = open_local(spec, progress, (*BASE, *setting.options))
-            with progress.step(f"Setting: {setting.name}"):
-                numbers = run_side(side, job, folder / "other", progress)
-                measured = measure(reference, numbers, passages, job, progress)
-            remove_tree(folder / "other")
-            facts = {"name": setting.name, "options": list(setting.options)}
-            found.append(with_verdict({**facts, **measured}))
+        reference, measured = measure_all(base, sides, passages, job, folder, progress)
+    found = [
+        with_verdict({"name": setting.name, "options": list(setting.options), **measures})
+        for setting, (_numbers, measures) in zip(SETTINGS, measured, strict=True)
+    ]
     return {
-        "verdict": _worst([item["verdict"] for item in found]),
+        "verdict": worst(found),
         "a": {"name": base.name, **reference.facts},
         "base": list(BASE),
         "precision": found,
     }
-
-
-def _worst(words: Sequence[str]) -> str:
-    return max(words, key=WORDS.index)

@@ -41,6 +41,7 @@ polyline.line { fill: none; stroke: var(--one); } rect.same { fill: var(--one); 
 rect.apart { fill: var(--two); opacity: .55; }
 pre { margin: 0; white-space: pre-wrap; font: .85rem/1.45 ui-monospace, monospace; }
 details { margin-top: .8rem; } summary { cursor: pointer; color: var(--soft); }
+details.one > summary { color: var(--ink); font-weight: 600; }
 .fork { border-left: 3px solid var(--rule); margin-left: .4rem; padding-left: .8rem; }
 .fork pre { border-left: 3px solid var(--one); padding: .3rem .6rem; margin-top: .4rem; }
 .fork pre.b { border-color: var(--two); }
@@ -69,7 +70,13 @@ def _parts(document: Mapping[str, Any], title: str) -> Iterator[str]:
     yield _side("A", document["a"])
     if "precision" in document:
         yield _study(document)
-        return
+    elif "comparisons" in document:
+        yield from _series(document["comparisons"])
+    else:
+        yield from _comparison(document)
+
+
+def _comparison(document: Mapping[str, Any]) -> Iterator[str]:
     yield _side("B", document["b"])
     yield _reasons(document["reasons"])
     if document.get("text"):
@@ -221,6 +228,59 @@ def _vectors(vectors: Mapping[str, Any]) -> str:
     )
     inside = _section("In numbers", _pairs(rows)) + _section("Relative error by text", plot)
     return f'<div class="grid">{inside}</div>'
+
+
+def _series(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What all B have in common to be shown side by side, and each in full when opened."""
+    if comparisons[0].get("text"):
+        yield '<div class="grid">'
+        yield from _overview(comparisons)
+        yield "</div>"
+        yield _section("Side by side", _series_table(comparisons))
+    for item in comparisons:
+        told = f"{escape(str(item['b']['name']))}: {item['verdict']}"
+        inside = "\n".join(part for part in _comparison(item) if part)
+        yield f'<details class="one"><summary>{told}</summary>\n{inside}\n</details>'
+
+
+def _overview(comparisons: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    found = [(str(item["b"]["name"]), item["text"]["summary"]) for item in comparisons]
+    bars = svg.bars(
+        [(name, summary["kl"]["mean"]) for name, summary in found],
+        title="Mean KL divergence from A",
+    )
+    yield _section("Mean KL divergence from A", bars)
+    first = found[0][1]["perplexity"]["a"]
+    values = [("A", first), *((name, summary["perplexity"]["b"]) for name, summary in found)]
+    known = [(name, v["value"], v["error"] or 0.0) for name, v in values if v["value"] is not None]
+    if known:
+        plot = svg.intervals(known, title="Perplexity")
+        note = "With standard errors, which all models share for the most part: it is one text. "
+        yield _section("Perplexity", plot, note + "The ratio in the table is far surer.")
+
+
+_SERIES = ("B", "mean KL", "99 %", "same likeliest", "perplexity", "ln ratio", "verdict")
+
+
+def _series_table(comparisons: Sequence[Mapping[str, Any]]) -> str:
+    head = "".join(f"<th>{title}</th>" for title in _SERIES)
+    rows = []
+    for item in comparisons:
+        found = item["text"]["summary"]
+        ratio, error = (found["perplexity"][key] for key in ("log_ratio", "log_ratio_error"))
+        told = "unknown" if ratio is None else f"{ratio:.2g}" + (f" ± {error:.1g}" if error else "")
+        values = (
+            str(item["b"]["name"]),
+            f"{found['kl']['mean']:.3g}",
+            f"{found['kl']['p99']:.3g}",
+            f"{found['top1']:.2%}",
+            _with_error(found["perplexity"]["b"]),
+            told,
+            item["verdict"],
+        )
+        rows.append("".join(f"<td>{escape(value)}</td>" for value in values))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _study(document: Mapping[str, Any]) -> str:

@@ -147,6 +147,28 @@ def bars(rows: Sequence[tuple[str, float]], *, title: str) -> str:
     return _figure(_TOP + len(rows) * 2 * _ROW + 4, title, parts)
 
 
+def intervals(rows: Sequence[tuple[str, float, float]], *, title: str) -> str:
+    """A row per value with its error, on one linear axis that need not begin at zero."""
+    low = min(value - error for _name, value, error in rows)
+    high = max(value + error for _name, value, error in rows)
+    reach = (high - low) or 1.0
+
+    def x_of(value: float) -> str:
+        return _n(6 + (WIDTH - _RIGHT - 12) * (value - low) / reach)
+
+    parts = []
+    for number, (name, value, error) in enumerate(rows):
+        y = _TOP + number * 2 * _ROW
+        line = y + 19
+        told = f"{value:.4g}" + (f" ± {error:.2g}" if error else "")
+        parts.append(_text(0, y + 9, name, "start"))
+        parts.append(_text(WIDTH - _RIGHT, y + 9, told, "end"))
+        ends = f'x1="{x_of(value - error)}" x2="{x_of(value + error)}" y1="{line}" y2="{line}"'
+        parts.append(f'<line class="span" {ends}/>')
+        parts.append(f'<circle class="dot" cx="{x_of(value)}" cy="{line}" r="3"/>')
+    return _figure(_TOP + len(rows) * 2 * _ROW + 4, title, parts)
+
+
 def _scale(values: Sequence[float]) -> tuple[int, int] | None:
     """The decades that hold the positive values, as exponents of ten."""
     positive = [value for value in values if value > 0]

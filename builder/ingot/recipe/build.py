@@ -24,9 +24,9 @@ from ingot.bundle.output import check_output
 from ingot.bundle.reader import Bundle, open_bundle
 from ingot.bundle.writer import Contents, Source, write_bundle
 from ingot.console import Progress
+from ingot.engine.image import RuntimeImage
 from ingot.engine.kernels import ask_kernels, header_of
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage
 from ingot.errors import InputError
 from ingot.gguf.facts import model_facts
 from ingot.gguf.reader import read_gguf_from

@@ -102,7 +102,7 @@ def _compare(
     held_to = other if "://" in other else str(folder / Path(other).expanduser())
     request = Request(read_text(text))
     try:
-        document = compare(held_to, str(executable), request, progress)
+        document = compare(held_to, [str(executable)], request, progress)
     except IngotError as error:
         return Outcome(name, (error.message,))
     verdict, problems = str(document["verdict"]), []

@@ -21,8 +21,9 @@ from ingot.bundle.inputs import FileRegion
 from ingot.bundle.manifest import GpuFacts, parse_gpu
 from ingot.console import Progress, Step
 from ingot.engine.gpusources import ARCHIVE
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import DEFAULT_TARGET, Sources
-from ingot.engine.runtime import RuntimeImage, choose_target
+from ingot.engine.runtime import choose_target
 from ingot.errors import IntegrityError, ToolchainError
 from ingot.gguf.join import Weights
 from ingot.paths import cache_dir, ensure_entry, make_folder

@@ -31,7 +31,7 @@ from ingot.bundle.manifest import (
     RecordedTest,
 )
 from ingot.bundle.writer import Contents, Last, Source
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.errors import InputError, UsageError
 from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights

@@ -17,10 +17,11 @@ from pathlib import Path
 from ingot.bundle.manifest import VulkanFacts
 from ingot.console import Progress, Step
 from ingot.engine.fetch import engine_source
+from ingot.engine.image import RuntimeImage
 from ingot.engine.kernels import ask_kernels
 from ingot.engine.nativelicenses import cut_comment
 from ingot.engine.pin import Sources
-from ingot.engine.runtime import RuntimeImage, choose_target
+from ingot.engine.runtime import choose_target
 from ingot.engine.shadertools import ShaderTools, ensure_shader_tools
 from ingot.errors import ToolchainError
 from ingot.gguf.join import Weights

@@ -12,8 +12,8 @@ from pathlib import Path
 from ingot.bundle.inputs import FileRegion
 from ingot.bundle.writer import Source, write_bundle
 from ingot.console import Progress
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import repository
-from ingot.engine.runtime import RuntimeImage
 from ingot.paths import cache_dir, ensure_entry
 from ingot.recipe.plan import Artefact, load_inputs, plan
 
@@ -21,7 +21,10 @@ NAME = "ingot-tools"
 
 
 def ensure_workbench(runtime: RuntimeImage, progress: Progress) -> Path:
-    """The executable for ``runtime``: all verbs of executables, and quantize and imatrix."""
+    """The executable for ``runtime``: all verbs of executables, and quantize and imatrix.
+
+    With another engine's runtime: the verbs that ``ingot compare`` needs.
+    """
     entry = cache_dir() / "workbenches" / str(runtime.identity["key"])
     return ensure_entry(entry, lambda folder: _make(folder / NAME, runtime, progress)) / NAME
 
@@ -30,6 +33,6 @@ def _make(output: Path, runtime: RuntimeImage, progress: Progress) -> None:
     model = repository() / "recipes" / "demo" / "pystdlib-7m.gguf"
     artefact = Artefact(model, output, name=NAME, ui=False, sources=False)
     contents = plan(artefact, load_inputs(artefact), runtime)
-    size = runtime.tools.stat().st_size
-    program = Source("program", "program", (FileRegion(runtime.tools, 0, size),))
+    tools = runtime.tools or runtime.program
+    program = Source("program", "program", (FileRegion(tools, 0, tools.stat().st_size),))
     write_bundle(output, replace(contents, program=program), progress)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingot.engine.gpusources import archive
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.paths import cache_dir, ensure_entry
 from tests.conftest import REPOSITORY
 from tests.native.compiled import compilers

@@ -13,7 +13,7 @@ from ingot.bundle.manifest import RecordedTest
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
 from ingot.console import NullProgress
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.errors import IntegrityError
 from ingot.recipe.build import build
 from ingot.recipe.gpumodule import GpuModule

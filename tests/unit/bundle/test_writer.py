@@ -18,7 +18,7 @@ from ingot.bundle.extract import extract, select
 from ingot.bundle.reader import is_bundle, open_bundle
 from ingot.bundle.verify import Finding, verify
 from ingot.console import NullProgress
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.errors import IngotError, InputError, IntegrityError
 from ingot.recipe.build import repack
 

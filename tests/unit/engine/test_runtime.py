@@ -11,14 +11,9 @@ import pytest
 
 from ingot.engine import components
 from ingot.engine.components import Component
+from ingot.engine.image import RECORD, RuntimeImage, write_record
 from ingot.engine.pin import Sources, load_sources
-from ingot.engine.runtime import (
-    RECORD,
-    RuntimeImage,
-    choose_target,
-    runtime_key,
-    write_record,
-)
+from ingot.engine.runtime import choose_target, runtime_key
 from ingot.errors import IntegrityError, ToolchainError
 
 COMPONENTS = (

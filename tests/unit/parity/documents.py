@@ -85,4 +85,21 @@ def study() -> dict[str, Any]:
     }
 
 
-DOCUMENTS = {"texts": document(), "embeddings": embeddings(), "study": study()}
+def series(one: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Of several models against one, each as far from it as ``one`` is."""
+    found = {key: value for key, value in one.items() if key not in ("a", "settings")}
+    return {
+        "verdict": one["verdict"],
+        "a": one["a"],
+        "settings": one["settings"],
+        "comparisons": [{**found, "b": {"name": name}} for name in names],
+    }
+
+
+DOCUMENTS = {
+    "texts": document(),
+    "embeddings": embeddings(),
+    "study": study(),
+    "series": series(document(), "b.gguf", "c.gguf"),
+    "series of vectors": series(embeddings(), "b.gguf", "c.gguf"),
+}

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,9 +53,9 @@ class Fake:
 
 
 def _compare(
-    monkeypatch: pytest.MonkeyPatch, a: Side, b: Side, request: Request
-) -> dict[str, object]:
-    sides = {"a": a, "b": b}
+    monkeypatch: pytest.MonkeyPatch, a: Side, b: Side, request: Request, *more: Side
+) -> dict[str, Any]:
+    sides = dict(zip("abcdef", (a, b, *more), strict=False))
 
     def opened(spec: Spec, progress: Progress, options: Sequence[str] = ()) -> Side:
         return sides[spec.written]
@@ -66,7 +67,7 @@ def _compare(
 
     monkeypatch.setattr(compare, "open_side", opened)
     monkeypatch.setattr(child, "do", here)
-    return compare.compare("a", "b", request, NullProgress())
+    return compare.compare("a", list(sides)[1:], request, NullProgress())
 
 
 def test_two_sides_that_say_the_same(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +89,31 @@ def test_two_that_give_vectors(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     a, b = Fake(embeds=True), Fake(embeds=True, sure=5.001)
     found = _compare(monkeypatch, a, b, Request("one\n\ntwo\n"))
     assert (found["verdict"], found["settings"]) == ("equivalent", {"texts": 2})
+
+
+def test_several_are_held_to_one_that_computes_once(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[str] = []
+
+    @dataclass(frozen=True)
+    class Counted(Fake):
+        def run(self, job: Job, folder: Path, progress: Progress) -> Numbers:
+            runs.append(self.name)
+            return super().run(job, folder, progress)
+
+    sides = [Counted("a"), Counted("b"), Counted("c", sure=-5.0), Counted("d", sure=5.001)]
+    a, b, *more = sides
+    found = _compare(monkeypatch, a, b, Request(TEXT, context=40, cuts=1), *more)
+    assert runs == ["a", "b", "c", "d"]
+    assert (found["verdict"], found["a"]) == ("different", {"name": "a"})
+    each = [(item["b"]["name"], item["verdict"]) for item in found["comparisons"]]
+    assert each == [("b", "identical"), ("c", "different"), ("d", "equivalent")]
+    assert all(item["greedy"]["diverged"] == 0 for item in found["comparisons"])
+    assert list(cache.glob("compare/*")) == []
+    x, y, z = (Fake(embeds=True, sure=5.0 + n / 1000) for n in range(3))
+    found = _compare(monkeypatch, x, y, Request("one\n"), z)
+    assert [item["verdict"] for item in found["comparisons"]] == ["equivalent", "equivalent"]
 
 
 def test_models_that_cannot_be_compared() -> None:

@@ -14,7 +14,7 @@ from ingot.bundle.manifest import WEIGHTS, Manifest
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
 from ingot.console import NullProgress
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.errors import InputError, IntegrityError, UsageError
 from ingot.recipe.args import split_args
 from ingot.recipe.build import Changes, build, repack

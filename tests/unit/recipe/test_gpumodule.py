@@ -11,8 +11,8 @@ import pytest
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
 from ingot.console import NullProgress
+from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.engine.runtime import RuntimeImage
 from ingot.errors import IntegrityError, ToolchainError
 from ingot.gguf.join import load_weights
 from ingot.recipe.build import BuildResult, build, repack

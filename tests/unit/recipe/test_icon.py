@@ -12,7 +12,7 @@ import pytest
 
 from ingot.bundle.reader import open_bundle
 from ingot.console import NullProgress
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.errors import InputError
 from ingot.recipe.build import build
 from ingot.recipe.icon import ICO_ENTRY, LIMIT, SVG_ENTRY, TOUCH_ENTRY, read_icon

@@ -15,7 +15,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from ingot.bundle.manifest import SBOM
 from ingot.bundle.reader import open_bundle
 from ingot.console import NullProgress
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.errors import UsageError
 from ingot.recipe.build import Changes, build, repack
 from ingot.recipe.gpumodule import GpuModule

@@ -38,7 +38,10 @@ def _title(document: Mapping[str, Any]) -> str:
 
 def _plots(document: Mapping[str, Any]) -> Sequence[Draw]:
     if "precision" in document:
-        return [lambda axis: _study(axis, document["precision"])]
+        rows = [(item["name"], item) for item in document["precision"]]
+        return [lambda axis: _means(axis, rows, "Mean KL divergence from the base")]
+    if "comparisons" in document:
+        return _series(document["comparisons"])
     found: list[Draw] = []
     if document.get("text"):
         found.append(lambda axis: _divergence(axis, document["text"]["positions"]))
@@ -85,13 +88,68 @@ def _vectors(axis: Any, texts: Sequence[Mapping[str, Any]]) -> None:
     _logarithmic(axis, values)
 
 
-def _study(axis: Any, settings: Sequence[Mapping[str, Any]]) -> None:
-    values = [item["text"]["summary"]["kl"]["mean"] for item in settings]
-    axis.barh([item["name"] for item in settings], values, color=_ONE)
+_Named = Sequence[tuple[str, Mapping[str, Any]]]  # a name and a document with ``text``
+
+
+def _means(axis: Any, rows: _Named, title: str) -> None:
+    values = [item["text"]["summary"]["kl"]["mean"] for _name, item in rows]
+    axis.barh([name for name, _item in rows], values, color=_ONE)
     axis.invert_yaxis()
     if any(values):
         axis.set_xscale("log")
-    _label(axis, "Mean KL divergence from the base", "KL divergence", "")
+    _label(axis, title, "KL divergence", "")
+
+
+def _series(comparisons: Sequence[Mapping[str, Any]]) -> list[Draw]:
+    rows = [(str(item["b"]["name"]), item) for item in comparisons]
+    if comparisons[0].get("embeddings"):
+        return [lambda axis: _cosines(axis, rows)]
+    found: list[Draw] = [
+        lambda axis: _means(axis, rows, "Mean KL divergence from A"),
+        lambda axis: _perplexities(axis, rows),
+    ]
+    if any(item.get("layers") for item in comparisons):
+        found.append(lambda axis: _growth(axis, rows))
+    return found
+
+
+def _perplexities(axis: Any, rows: _Named) -> None:
+    first = rows[0][1]["text"]["summary"]["perplexity"]["a"]
+    values = [("A", first)]
+    values += [(name, item["text"]["summary"]["perplexity"]["b"]) for name, item in rows]
+    known = [(name, value) for name, value in values if value["value"] is not None]
+    axis.errorbar(
+        [value["value"] for _name, value in known],
+        [name for name, _value in known],
+        xerr=[value["error"] or 0.0 for _name, value in known],
+        fmt="o",
+        color=_ONE,
+        ecolor=_TWO,
+        markersize=4,
+    )
+    axis.invert_yaxis()
+    _label(axis, "Perplexity, with standard errors", "perplexity", "")
+
+
+def _growth(axis: Any, rows: _Named) -> None:
+    for name, item in rows:
+        layers = item.get("layers") or ()
+        if any(layer["relative_rms"] > 0 for layer in layers):
+            values = [layer["relative_rms"] for layer in layers]
+            numbers = [layer["layer"] for layer in layers]
+            axis.plot(numbers, values, "o-", markersize=3, label=name)
+    axis.set_yscale("log")
+    axis.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))
+    _label(axis, "Error by layer", "layer", "relative difference")
+
+
+def _cosines(axis: Any, rows: _Named) -> None:
+    values = [1 - item["embeddings"]["cosine"]["min"] for _name, item in rows]
+    axis.barh([name for name, _item in rows], values, color=_ONE)
+    axis.invert_yaxis()
+    if any(value > 0 for value in values):
+        axis.set_xscale("log")
+    _label(axis, "Furthest vectors from A", "1 - cosine", "")
 
 
 def _logarithmic(axis: Any, values: Sequence[float]) -> None:

@@ -1,6 +1,6 @@
 // Quantising and importance matrices: upstream's tools with upstream's arguments, in a program that
 // the builder uses and no executable carries.
-#include "../verbs/more.h"
+#include "../verbs/table.h"
 
 int llama_quantize(int argc, char ** argv);
 // tools/imatrix/imatrix.cpp, whose main() a compile definition renames (native/CMakeLists.txt).
@@ -15,9 +15,12 @@ static int call(const Bundle *, Args user) {
     return tool((int) user.size(), argv.data());
 }
 
-const std::map<std::string, int (*)(const Bundle *, Args)> & more_verbs() {
-    static const std::map<std::string, int (*)(const Bundle *, Args)> verbs = {
-        {"quantize", call<llama_quantize>}, {"imatrix", call<ingot_imatrix>}};
+const Verbs & own_verbs() {
+    static const Verbs verbs = [] {
+        Verbs all = verbs_of_executables();
+        all.insert({{"quantize", call<llama_quantize>}, {"imatrix", call<ingot_imatrix>}});
+        return all;
+    }();
     return verbs;
 }
 
