@@ -18,6 +18,15 @@
 
 namespace ingot {
 
+nlohmann::json backends() {
+    nlohmann::json list = nlohmann::json::array();
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        list.push_back({{"name", ggml_backend_dev_name(device)}, {"description", ggml_backend_dev_description(device)}});
+    }
+    return list;
+}
+
 static constexpr int TEST_SECONDS = 20;
 
 static std::string chosen_level = "baseline";

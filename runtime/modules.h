@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "bundle.h"
 #include "ggml-backend.h"
 
@@ -30,6 +32,9 @@ void announce_cpu_choice(bool on);
 
 // The level in use after the engine asked for its CPU backend: a name above, or "baseline".
 const std::string & cpu_level();
+
+// What the engine may compute on, the CPU included: `name` ("Vulkan0") and `description` of each.
+nlohmann::json backends();
 
 }  // namespace ingot
 

@@ -60,7 +60,7 @@ class Tracer {
 
     json facts() const {
         return {{"vocabulary", size}, {"layers", llama_model_n_layer(model)}, {"embedding_length", llama_model_n_embd(model)},
-                {"context", llama_n_ctx(context)}, {"threads", llama_n_threads(context)}, {"cpu_module", cpu_level()}};
+                {"context", llama_n_ctx(context)}, {"threads", llama_n_threads(context)}, {"cpu_module", cpu_level()}, {"backends", backends()}};
     }
 
     // Feeds `tokens` from position `start`; rows of logits for positions >= `from` go to `sink`.

@@ -48,16 +48,6 @@ static json vulkan_facts() {
     return {{"devices", list}, {"why", probe.why}};
 }
 
-// Everything the engine may compute on, the CPU included.
-static json backends() {
-    json list = json::array();
-    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
-        ggml_backend_dev_t device = ggml_backend_dev_get(i);
-        list.push_back({{"name", ggml_backend_dev_name(device)}, {"description", ggml_backend_dev_description(device)}});
-    }
-    return list;
-}
-
 static std::string nvcc_path() {
     std::string found = find_program("nvcc");
     for (const auto & folder : gpu::toolkit_folders()) {

@@ -197,6 +197,8 @@ def test_what_cannot_be_compared(
         ((DEMO, f"{DEMO}@9.9"), 3, "unknown-engine"),
         ((DEMO, f"{DEMO}:cpu=z80"), 3, "no-such-module"),
         ((DEMO, f"{hello}:gpu=vulkan"), 3, "no-such-module"),
+        ((DEMO, f"{DEMO}:gpu=amd"), 3, "no-such-module"),
+        ((DEMO, f"{DEMO}@0.3.36:gpu=vulkan"), 3, "no-such-module"),
         ((DEMO, f"{hello}@0.3.36"), 2, "bad-suffix"),
         ((DEMO, f"{DEMO}:threads=2"), 2, "bad-suffix"),
         ((DEMO, address), 4, "no-server"),

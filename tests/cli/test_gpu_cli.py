@@ -70,6 +70,14 @@ def test_cuda_without_a_toolkit_is_a_toolchain_error(
     assert not (tmp_path / "hello").exists()
 
 
+def test_comparing_on_a_gpu_without_a_toolkit_is_the_same_error(model: Path, capsys: Out) -> None:
+    assert main(["compare", f"{model}:gpu=nvidia", str(model), "--json"]) == 6
+    compared = capsys.readouterr().out
+    assert main(["build", str(model), "--gpu", "cuda", "--json"]) == 6
+    assert compared == capsys.readouterr().out
+    assert json.loads(compared)["error"]["code"] == "no-cuda-toolkit"
+
+
 def test_cuda_without_a_host_compiler_names_it(
     model: Path, tmp_path: Path, no_toolkit: Path, capsys: Out
 ) -> None:

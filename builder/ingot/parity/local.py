@@ -1,6 +1,7 @@
 """Executables and GGUFs as sides: their own program is run, by its verbs ``trace`` and ``embed``.
 
-A GGUF is run by the workbench (recipe/workbench.py), which has every CPU module and takes -m.
+A GGUF is run by the workbench (recipe/workbench.py), which takes -m and has every CPU module and,
+if the side names a kind of GPU, a module that is made for this GGUF.
 """
 
 from __future__ import annotations
@@ -15,25 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingot import process
 from ingot.bundle.manifest import MODULE
 from ingot.bundle.reader import is_bundle, open_bundle
 from ingot.console import Progress, Step
 from ingot.engine.image import RuntimeImage
+from ingot.engine.pin import load_sources
 from ingot.engine.runtime import ensure_runtime
-from ingot.errors import (
-    GpuError,
-    IngotError,
-    InputError,
-    IntegrityError,
-    ToolchainError,
-    UsageError,
-)
+from ingot.errors import InputError, UsageError
 from ingot.gguf.facts import ENCODERS, model_facts
 from ingot.gguf.join import load_weights
 from ingot.gguf.model import Gguf
+from ingot.parity import gpu
+from ingot.parity.program import ask
 from ingot.parity.side import Greedy, Job, Layers, Logits, Numbers, Tokens
 from ingot.parity.spec import Spec
+from ingot.recipe.gpukit import find_kit
 from ingot.recipe.workbench import ensure_workbench
 
 TOP = 5  # candidates of each greedy token
@@ -42,13 +39,6 @@ _WATCH_SECONDS = 0.5
 _CPU_PREFIX = "ggml-cpu-"
 _BASELINE = "baseline"  # as trace calls what is inside the program
 _POOLING = {1: "mean", 2: "cls", 3: "last"}  # the GGUF key ARCH.pooling_type
-_GPU_KINDS = {"cuda": "nvidia", "vulkan": "vulkan"}
-_ERRORS: Mapping[int, type[IngotError]] = {
-    2: UsageError,
-    3: InputError,
-    5: IntegrityError,
-    7: GpuError,
-}
 
 
 @dataclass(frozen=True)
@@ -61,6 +51,7 @@ class Local:
     embeds: bool
     model: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    gpu_options: tuple[str, ...] = ()
     pooling: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str | int] = field(default_factory=dict)
@@ -79,15 +70,16 @@ class Local:
         expected = job.rows * (self.vocabulary or 0) * 4
         title = f"Running {self.name}"
         with progress.step(title) as step, _watched(folder / "logits", expected, step):
-            options = ("-c", str(job.context), *self.options)
+            options = ("-c", str(job.context), *self.gpu_options, *self.options)
             answer = self._trace(document, options, folder)
         return self._numbers(answer, job, folder)
 
     def embed(self, texts: Sequence[str], folder: Path, progress: Progress) -> list[list[float]]:
         """See Side."""
-        words = [word for text in texts for word in ("-p", text)]
+        prompts = [word for text in texts for word in ("-p", text)]
+        words = ["embed", "--json", *prompts, *self.gpu_options, *self.pooling]
         with progress.step(f"Running {self.name}"):
-            answer = self._ask(["embed", "--json", *words, *self.pooling], folder)
+            answer = self._ask(words, folder)
         return [item["embedding"] for item in answer["data"]]
 
     def _trace(self, job: Mapping[str, Any], options: Sequence[str], folder: Path) -> Any:
@@ -96,25 +88,15 @@ class Local:
         return self._ask(["trace", "--job", str(path), *options], folder)
 
     def _ask(self, words: Sequence[str], folder: Path) -> Any:
-        done = process.run(
-            [self.program.absolute(), *words, *self.model],
-            log=folder / "log",
-            env=self.env,
-            what=self.name,
-            check=False,
-            stderr_to_log=True,
-        )
-        if done.status:
-            raise _refusal(self.name, done)
-        try:
-            return json.loads("".join(done.lines))
-        except ValueError as error:
-            raise ToolchainError(f"{self.name}: its answer cannot be read: {error}") from error
+        program = str(self.program.absolute())
+        return ask(self.name, [program, *words, *self.model], folder, self.env)
 
     def _numbers(self, answer: Any, job: Job, folder: Path) -> Numbers:
         model = answer["model"]
         self._check_module(model["cpu_module"])
         facts = {**self.facts, "cpu_module": model["cpu_module"], "threads": model["threads"]}
+        if (device := gpu.device_in(model)) is not None:
+            facts["gpu"] = device
         scores = layers = None
         if job.sequences:
             scores = Logits(folder / "logits", model["vocabulary"])
@@ -161,14 +143,15 @@ def _executable(spec: Spec, options: Sequence[str]) -> Local:
         manifest = bundle.manifest
     modules = [entry for entry in manifest.entries if entry.role == MODULE]
     names = [Path(entry.name).stem for entry in modules]
-    gpus = {_GPU_KINDS[entry.gpu.kind] for entry in modules if entry.gpu is not None}
+    gpus = [entry.gpu for entry in modules if entry.gpu is not None]
     about = manifest.about
     return Local(
         name=spec.written,
         program=spec.path,
         vocabulary=about.model.get("vocabulary"),
         embeds=bool(about.model.get("embedding")),
-        options=(*_gpu_options(spec, gpus), *options),
+        options=tuple(options),
+        gpu_options=gpu.options_of(spec, gpus),
         env=_cpu_env(spec, names),
         facts={"kind": "executable", "engine": str(about.engine.get("commit", ""))},
     )
@@ -177,17 +160,25 @@ def _executable(spec: Spec, options: Sequence[str]) -> Local:
 def _gguf(spec: Spec, progress: Progress, options: Sequence[str]) -> Local:
     assert spec.path is not None
     weights = load_weights(spec.path)
+    sources = load_sources()
+    kit = find_kit(gpu.wishes_of(spec), sources, progress)
     runtime = ensure_runtime(progress, engine=spec.engine)
+    env = _cpu_env(spec, [module.stem for module in runtime.modules])
+    if gpu.asks_for_one(spec):
+        with _workspace() as folder:
+            gpu.check_device(spec, runtime.program, folder)
+    modules = kit.modules(runtime, weights, options, sources, progress)
     facts = model_facts(weights.gguf)
     return Local(
         name=spec.written,
-        program=ensure_workbench(runtime, progress),
+        program=ensure_workbench(runtime, progress, modules),
         vocabulary=facts.vocabulary,
         embeds=facts.embedding,
         model=("-m", str(weights.files[0].absolute())),
-        options=(*_gpu_options(spec, set(), default="none"), *options),
+        options=tuple(options),
+        gpu_options=gpu.options_of(spec, [module.facts for module in modules], gpu.NONE),
         pooling=_pooling(weights.gguf),
-        env=_cpu_env(spec, [module.stem for module in runtime.modules]),
+        env=env,
         facts={"kind": "GGUF", "quantization": facts.quantization, "engine": _commit(runtime)},
     )
 
@@ -219,21 +210,6 @@ def _cpu_env(spec: Spec, modules: Sequence[str]) -> dict[str, str]:
     return {"INGOT_CPU": spec.cpu}
 
 
-def _gpu_options(spec: Spec, carried: set[str], default: str | None = None) -> tuple[str, ...]:
-    kind = spec.gpu or default
-    if kind is None:
-        return ()
-    if kind in ("none", "auto"):
-        return ("--gpu", kind)
-    if kind not in carried:
-        raise InputError(
-            f"{spec.written}: it carries no GPU module for '{kind}'",
-            hint="make an executable with one: ingot build MODEL --gpu cuda or --gpu vulkan",
-            code="no-such-module",
-        )
-    return ("--gpu", kind, "--require-gpu")
-
-
 def _document(job: Job, folder: Path) -> dict[str, Any]:
     document: dict[str, Any] = {}
     if job.sequences:
@@ -253,22 +229,6 @@ def greedy_of(item: Mapping[str, Any]) -> Greedy:
     """One of ``greedy`` in the answer of ``trace``, or of the worker that stands in for it."""
     steps = tuple(tuple((int(t), float(x)) for t, x in step) for step in item["steps"])
     return Greedy(tuple(item["prompt"]), tuple(item["tokens"]), item["text"], steps)
-
-
-def _refusal(name: str, done: process.Completed) -> IngotError:
-    """What the program said, as our own error."""
-    said = [line for line in done.lines if line.startswith(("error: ", "hint: "))]
-    words = {line.partition(": ")[0]: line.partition(": ")[2] for line in said}
-    reason = words.get("error") or "\n    ".join(process.useful_lines(done.lines, 4))
-    if "unknown command 'trace'" in reason:
-        return InputError(
-            f"{name}: this executable is too old to be compared",
-            hint="put the current runtime into it: ingot repack FILE --engine current",
-            code="executable-too-old",
-        )
-    kind = _ERRORS.get(done.status, ToolchainError)
-    reason = reason or f"it ended with status {done.status}"
-    return kind(f"{name}: {reason}", hint=words.get("hint"), code="side-failed")
 
 
 @contextmanager

@@ -14,14 +14,13 @@ from ingot.errors import AnswerNo, InputError, ToolchainError
 from ingot.recipe.build import BuildResult, build, check
 from ingot.recipe.fingerprint import take_fingerprint
 from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
-from ingot.recipe.gpumodule import Compiler, GpuModule, ensure_cuda, find_compiler
+from ingot.recipe.gpukit import GpuKit, find_kit
 from ingot.recipe.lock import Lock, locked_need, locked_path, resolve_need
 from ingot.recipe.orders import Need, Order
 from ingot.recipe.plan import Artefact, Recorded
 from ingot.recipe.record import Record, encode
 from ingot.recipe.sbom import Provenance
 from ingot.recipe.schema import Limits
-from ingot.recipe.vulkanmodule import ensure_kit, ensure_vulkan
 from ingot.sources.address import shown
 from ingot.sources.fetch import Fetched, fetch
 from ingot.sources.resolve import Resolved
@@ -39,26 +38,21 @@ def make(
     wishes = parse_gpu(gpu) if gpu else Wishes(CudaWish())
     inputs = check(artefact, force=force)
     sources = load_sources()
-    compiler = _compiler(sources, progress, required=bool(gpu)) if wishes.cuda else None
-    kit = ensure_kit(sources, progress) if wishes.vulkan else None
+    kit = _find_kit(wishes, sources, progress, required=bool(gpu))
     runtime = ensure_runtime(progress)
-    modules: list[GpuModule] = []
-    if wishes.cuda and compiler:
-        modules.append(ensure_cuda(wishes.cuda, compiler, runtime, inputs.model, sources, progress))
-    if kit:
-        modules.append(ensure_vulkan(kit, runtime, inputs.model, artefact.args, sources, progress))
+    modules = kit.modules(runtime, inputs.model, artefact.args, sources, progress)
     return build(artefact, runtime, progress, force=force, inputs=inputs, modules=modules)
 
 
-def _compiler(sources: Sources, progress: Console, *, required: bool) -> Compiler | None:
-    """What compiles CUDA modules here; where it is missing and nobody asked, say so in one line."""
+def _find_kit(wishes: Wishes, sources: Sources, progress: Console, *, required: bool) -> GpuKit:
+    """What compiles the modules here; where it is missing and nobody asked, say so in one line."""
     try:
-        return find_compiler(sources)
+        return find_kit(wishes, sources, progress)
     except ToolchainError as error:
         if required:
             raise
         progress.say(f"no GPU module: {error.message} ({error.hint})")
-        return None
+        return GpuKit()
 
 
 @dataclass(frozen=True)
