@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingot.parity.side import Greedy
@@ -21,7 +21,20 @@ def compare_greedy(a: Sequence[Greedy], b: Sequence[Greedy]) -> dict[str, Any]:
             "quartiles": _quartiles(parted),
             "max": max(parted, default=None),
         },
+        "still_same": _still_same(prompts),
     }
+
+
+def _still_same(prompts: Sequence[Mapping[str, Any]]) -> list[float]:
+    """At n the share of prompts whose texts have their first n tokens in common. A text that ended
+    before that, the same on both sides, counts.
+    """
+    longest = max((item["tokens"] for item in prompts), default=0)
+    parted = [item["first_divergence"] for item in prompts]
+    return [
+        sum(at is None or at >= count for at in parted) / len(parted)
+        for count in range(longest + 1)
+    ]
 
 
 def _quartiles(values: Sequence[int]) -> list[float] | None:

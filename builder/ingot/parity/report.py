@@ -9,6 +9,7 @@ from typing import Any
 from ingot.parity import svg
 
 _SHOWN_PROMPTS = 40
+_ENOUGH = 10  # prompts for a distribution
 _TAIL = 240  # characters of what both sides said before they part
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #5b6670; --paper: #fbfbfa; --card: #fff;
@@ -180,7 +181,20 @@ def _greedy(greedy: Mapping[str, Any]) -> str:
     told = f"{greedy['diverged']} of {len(greedy['prompts'])} texts part. The strips show how long "
     told += "both sides say the same."
     forks = "".join(_fork(number, item) for number, item in enumerate(prompts, 1))
-    return _section("Greedy texts", strips + forks, told)
+    return _section("Greedy texts", _survival(greedy) + strips + forks, told)
+
+
+def _survival(greedy: Mapping[str, Any]) -> str:
+    """How the first divergences are distributed."""
+    if not greedy["diverged"] or len(greedy["prompts"]) < _ENOUGH:
+        return ""
+    return svg.plot(
+        [svg.mark(count, share) for count, share in enumerate(greedy["still_same"])],
+        title="Share of the texts that are the same so far",
+        x_label="tokens",
+        y_label="share of texts still the same",
+        joined=True,
+    )
 
 
 def _fork(number: int, item: Mapping[str, Any]) -> str:

@@ -50,6 +50,7 @@ def document(**changes: Any) -> dict[str, Any]:
             "prompts": [apart, {**same, "first_divergence": None}],
             "diverged": 1,
             "first_divergence": {"min": 1, "quartiles": [1, 1, 1], "max": 1},
+            "still_same": [1.0, 1.0, *[0.5] * 7],
         },
         "embeddings": None,
         **changes,
@@ -96,8 +97,15 @@ def series(one: dict[str, Any], *names: str) -> dict[str, Any]:
     }
 
 
+def many() -> dict[str, Any]:
+    """Of two models over many prompts."""
+    greedy = document()["greedy"]
+    return document(greedy={**greedy, "prompts": greedy["prompts"] * 25, "diverged": 25})
+
+
 DOCUMENTS = {
     "texts": document(),
+    "many prompts": many(),
     "embeddings": embeddings(),
     "study": study(),
     "series": series(document(), "b.gguf", "c.gguf"),

@@ -33,6 +33,8 @@ def test_the_distribution_over_many_prompts() -> None:
     found = compare_greedy(a, b)
     assert found["diverged"] == 4
     assert found["first_divergence"] == {"min": 0, "quartiles": [1.5, 3.0, 4.5], "max": 6}
+    sixths = [6, 5, 5, 4, 4, 3, 3, 2, 2]
+    assert found["still_same"] == [n / 6 for n in sixths]
     assert compare_greedy(a, a)["first_divergence"]["quartiles"] is None
 
 

@@ -93,7 +93,7 @@ class Making:
         self, runtime: RuntimeImage, progress: Progress, modules: Sequence[GpuModule]
     ) -> Path:
         self.done.append([module.facts.kind for module in modules])
-        return runtime.tools
+        return runtime.program
 
 
 @pytest.fixture

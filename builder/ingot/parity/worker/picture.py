@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 
 _INCHES = (7.0, 3.4)  # of one plot
 _DPI = 150
+_ENOUGH = 10  # prompts for a distribution
 _ONE, _TWO = "#1f6fb2", "#eb9a63"
 Draw = Callable[[Any], None]
 
@@ -48,6 +49,9 @@ def _plots(document: Mapping[str, Any]) -> Sequence[Draw]:
     if document.get("layers"):
         found.append(lambda axis: _layers(axis, document["layers"]))
     if document.get("greedy"):
+        if len(document["greedy"]["prompts"]) >= _ENOUGH:
+            rows = [("texts", document)]
+            found.append(lambda axis: _survival(axis, rows))
         found.append(lambda axis: _greedy(axis, document["greedy"]["prompts"]))
     if document.get("embeddings"):
         found.append(lambda axis: _vectors(axis, document["embeddings"]["texts"]))
@@ -110,6 +114,8 @@ def _series(comparisons: Sequence[Mapping[str, Any]]) -> list[Draw]:
     ]
     if any(item.get("layers") for item in comparisons):
         found.append(lambda axis: _growth(axis, rows))
+    if comparisons[0].get("greedy"):
+        found.append(lambda axis: _survival(axis, rows))
     return found
 
 
@@ -141,6 +147,15 @@ def _growth(axis: Any, rows: _Named) -> None:
     axis.set_yscale("log")
     axis.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))
     _label(axis, "Error by layer", "layer", "relative difference")
+
+
+def _survival(axis: Any, rows: _Named) -> None:
+    for name, item in rows:
+        axis.plot(item["greedy"]["still_same"], "-", drawstyle="steps-post", label=name)
+    axis.set_ylim(0, 1.03)
+    axis.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))
+    title = f"Greedy texts: the same so far, of {len(rows[0][1]['greedy']['prompts'])}"
+    _label(axis, title, "tokens", "share of texts")
 
 
 def _cosines(axis: Any, rows: _Named) -> None:
