@@ -153,7 +153,8 @@ def _survival(axis: Any, rows: _Named) -> None:
     for name, item in rows:
         axis.plot(item["greedy"]["still_same"], "-", drawstyle="steps-post", label=name)
     axis.set_ylim(0, 1.03)
-    axis.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))
+    if len(rows) > 1:
+        axis.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))
     title = f"Greedy texts: the same so far, of {len(rows[0][1]['greedy']['prompts'])}"
     _label(axis, title, "tokens", "share of texts")
 
