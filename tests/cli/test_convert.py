@@ -90,6 +90,7 @@ FAULTS: list[tuple[Callable[[Path], object], str]] = [
     (faulty.misnamed, "damaged-weights"),
     (faulty.missing_shard, "missing-shard"),
     (outside, "bad-checkpoint"),
+    (lambda folder: (folder / INDEX).write_text('{"weight_map": {"a": []}}'), "bad-checkpoint"),
     (faulty.truncated, "damaged-weights"),
     (faulty.truncated_beside_an_index, "damaged-weights"),
     (absurd, "damaged-weights"),

@@ -121,13 +121,14 @@ def _architecture(
 def _weights(folder: Path) -> tuple[Path, ...]:
     if (folder / INDEX).is_file():
         table = read_object(folder / INDEX).get("weight_map")
-        names = set(table.values()) if isinstance(table, dict) else set()
-        if not names or not all(isinstance(n, str) and _SHARD.fullmatch(n) for n in names):
+        listed = list(table.values()) if isinstance(table, dict) else []
+        if not listed or not all(isinstance(n, str) and _SHARD.fullmatch(n) for n in listed):
             raise InputError(
                 f"{folder / INDEX}: is no index of shards",
                 hint="get the repository again, or look at who wrote this file",
                 code="bad-checkpoint",
             )
+        names = set(listed)
         missing = sorted(name for name in names if not (folder / name).is_file())
         if missing:
             raise InputError(
