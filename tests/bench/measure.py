@@ -67,14 +67,27 @@ def seconds_to_first_byte(argv: Sequence[str | os.PathLike[str]], tries: int = 5
     raise RuntimeError(f"{argv[0]} printed nothing in {tries} runs")
 
 
+_PEAK = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_pid, status, usage = os.wait4(child.pid, 0)
+child.returncode = os.waitstatus_to_exitcode(status)
+print(usage.ru_maxrss)
+sys.exit(child.returncode != 0)
+"""
+
+
 def peak_memory(argv: Sequence[str | os.PathLike[str]]) -> int:
-    """Largest resident set of one run of a program, in bytes. Fails when it fails."""
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        _pid, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{argv[0]} ended with {process.returncode}")
-    return usage.ru_maxrss * 1024
+    """Largest resident set of one run of a program, in bytes. Fails when it fails.
+
+    A small process starts it: until exec a child shares its parent's memory, and Linux counts the
+    parent's peak as the child's from then on.
+    """
+    starter = [sys.executable, "-S", "-c", _PEAK, *argv]
+    done = subprocess.run(starter, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{argv[0]} failed: {done.stderr.strip()[-400:]}")
+    return int(done.stdout) * 1024
 
 
 _POPULATE = """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
+import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from ingot.bundle.reader import open_bundle
 from ingot.console import NullProgress
 from ingot.toolchain import pythonenv
 from tests.conftest import Cast, Ingot, Run
-from tests.models import DEMO, minilm
+from tests.models import DEMO, faulty, minilm
+from tests.models.hf_llama import hf_llama
 from tests.models.quantised import converted
 from tests.serving import Server, free_port, serving
 
@@ -146,6 +149,8 @@ def folder(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_and_the_gguf_that_it_was_converted_into(
     ingot: Ingot, folder: Path, engine_source: Path, text: Path, tmp_path: Path
 ) -> None:
+    folder = shutil.copytree(folder, tmp_path / "tiny")
+    faulty.add_pickle(folder)
     gguf = tmp_path / "tiny.gguf"
     python = str(pythonenv.ensure("convert", NullProgress()))
     minilm.convert(gguf, engine=engine_source, checkpoint=folder, outtype="f32", python=python)
@@ -157,6 +162,7 @@ def test_a_folder_and_the_gguf_that_it_was_converted_into(
     assert [item["layer"] for item in found["layers"]] == [0, 1, 2]
     assert all(0 < item["relative_rms"] < 1e-3 for item in found["layers"])
     assert found["greedy"]["diverged"] == 0
+    assert not (folder / faulty.TRAP).exists()
 
 
 def _other_tokens(to: Path) -> Path:
@@ -184,10 +190,6 @@ def test_what_cannot_be_compared(
     short, binary = tmp_path / "short.txt", tmp_path / "binary"
     short.write_text("too short")
     binary.write_bytes(b"\xff\xfe\x00")
-    pickled = tmp_path / "pickled"
-    pickled.mkdir()
-    (pickled / "config.json").write_text("{}")
-    (pickled / "pytorch_model.bin").touch()
     address = f"http://127.0.0.1:{free_port()}"
     cases: list[tuple[tuple[object, ...], int, str]] = [
         ((DEMO, DEMO, "--text", short), 3, "text-too-short"),
@@ -202,8 +204,7 @@ def test_what_cannot_be_compared(
         ((DEMO, f"{hello}@0.3.36"), 2, "bad-suffix"),
         ((DEMO, f"{DEMO}:threads=2"), 2, "bad-suffix"),
         ((DEMO, address), 4, "no-server"),
-        ((DEMO, pickled), 3, "pickled-weights"),
-        ((DEMO, tmp_path), 3, "no-model-in-folder"),
+        ((DEMO, tmp_path), 3, "no-checkpoint"),
         ((DEMO, folder), 3, "vocabularies-differ"),
         ((DEMO, DEMO, "--report", tmp_path / "gone" / "r.html"), 3, "missing-folder"),
         ((DEMO,), 2, "usage"),
@@ -215,6 +216,70 @@ def test_what_cannot_be_compared(
         error = _document(ingot("compare", *map(str, words), "--json"), status)["error"]
         assert (error["code"], error["exit_code"]) == (code, status), words
         assert error["hint"], words
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (faulty.missing_shard, "missing-shard"),
+        (faulty.truncated, "damaged-weights"),
+        (faulty.truncated_beside_an_index, "damaged-weights"),
+        (faulty.misnamed, "damaged-weights"),
+        (faulty.without_tokenizer, "no-tokenizer"),
+        (lambda folder: (folder / "config.json").write_text("[" * 100_000), "bad-checkpoint"),
+        (lambda folder: faulty.configure(folder, auto_map={"AutoConfig": "c.C"}), "needs-remote-"),
+    ],
+)
+def test_a_broken_folder_is_seen_before_anything_is_started(
+    ingot: Ingot, tmp_path: Path, fault: Callable[[Path], object], code: str
+) -> None:
+    folder, cache = hf_llama(tmp_path / "model"), tmp_path / "cache"
+    fault(folder)
+    done = ingot("compare", folder, DEMO, "--json", env={"INGOT_CACHE": str(cache)})
+    error = _document(done, status=3)["error"]
+    assert error["code"].startswith(code)
+    assert error["hint"]
+    assert not cache.exists()
+    assert not (folder / faulty.TRAP).exists()
+
+
+def test_a_pickle_is_refused_and_not_unpickled(ingot: Ingot, tmp_path: Path) -> None:
+    folder = hf_llama(tmp_path / "model")
+    faulty.pickled(folder)
+    for sides in ((folder, DEMO), (DEMO, folder)):
+        done = ingot("compare", *sides)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "its weights are pickled (pytorch_model.bin)" in done.stderr
+    assert not (folder / faulty.TRAP).exists()
+    pickle.loads((folder / "pytorch_model.bin").read_bytes())["lm_head.weight"].close()
+    assert (folder / faulty.TRAP).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        (
+            {"architectures": ["NopeForCausalLM"], "model_type": "nope"},
+            "unknown-architecture",
+            "no such model that writes: NopeForCausalLM (nope)",
+        ),
+        ({"num_hidden_layers": 7}, "missing-tensor", "'model.layers.6.input_layernorm.weight'"),
+        ({"intermediate_size": 512}, "wrong-shape", "config.json asks for [256, 512]"),
+        ({"num_attention_heads": 0}, "side-failed", "ZeroDivisionError"),
+    ],
+)
+def test_a_folder_that_transformers_cannot_use(
+    ingot: Ingot, tmp_path: Path, changes: dict[str, object], code: str, words: str
+) -> None:
+    folder = hf_llama(tmp_path / "model")
+    faulty.configure(folder, **changes)
+    done = ingot("compare", folder, DEMO, "--tokens", "64", "--json")
+    error = _document(done, status=3)["error"]
+    assert error["code"] == code
+    assert words in error["message"]
+    assert error["hint"]
+    assert "Traceback" not in done.stderr + done.stdout
 
 
 def test_modules_of_this_machine_only(ingot: Ingot, hello: Path, text: Path) -> None:

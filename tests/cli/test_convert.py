@@ -15,7 +15,7 @@ from gguf import GGUFReader
 
 from ingot.models.checkpoint import INDEX
 from tests.conftest import Ingot
-from tests.models import DEMO
+from tests.models import DEMO, faulty
 from tests.models.hf_llama import hf_llama
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -77,44 +77,29 @@ def test_other_types(folder: Path, ingot: Ingot, kind: str, name: str) -> None:
     assert name in document["model"]["tensor_types"]
 
 
-def no_weights(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-
-
-def missing_shard(folder: Path) -> None:
-    table = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
-    (folder / INDEX).write_text(json.dumps({"weight_map": table}))
-    shutil.copy(folder / "model.safetensors", folder / table["a"])
-
-
 def outside(folder: Path) -> None:
     (folder / INDEX).write_text(json.dumps({"weight_map": {"a": "../../etc/passwd"}}))
-
-
-def truncated(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-1])
 
 
 def absurd(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\xff" * 64)
 
 
-def another(folder: Path) -> None:
-    content = json.loads((folder / "config.json").read_text())
-    content["architectures"] = ["LlamaForCausalLn"]
-    (folder / "config.json").write_text(json.dumps(content))
-
-
 FAULTS: list[tuple[Callable[[Path], object], str]] = [
-    (no_weights, "pickled-weights"),
-    (missing_shard, "missing-shard"),
+    (faulty.pickled, "pickled-weights"),
+    (faulty.misnamed, "damaged-weights"),
+    (faulty.missing_shard, "missing-shard"),
     (outside, "bad-checkpoint"),
-    (truncated, "damaged-weights"),
+    (lambda folder: (folder / INDEX).write_text('{"weight_map": {"a": []}}'), "bad-checkpoint"),
+    (faulty.truncated, "damaged-weights"),
+    (faulty.truncated_beside_an_index, "damaged-weights"),
     (absurd, "damaged-weights"),
-    (another, "unknown-architecture"),
+    (
+        lambda folder: faulty.configure(folder, architectures=["LlamaForCausalLn"]),
+        "unknown-architecture",
+    ),
     (lambda folder: (folder / "model.safetensors").unlink(), "missing-shard"),
-    (lambda folder: (folder / "tokenizer.model").unlink(), "no-tokenizer"),
+    (faulty.without_tokenizer, "no-tokenizer"),
     (lambda folder: (folder / "config.json").unlink(), "no-checkpoint"),
     (lambda folder: (folder / "config.json").write_text("[" * 100_000), "bad-checkpoint"),
     (lambda folder: (folder / "config.json").write_text("{}"), "bad-checkpoint"),
@@ -130,6 +115,7 @@ def test_what_is_refused(
     done = ingot("convert", folder, "-o", "out.gguf", "--json")
     assert error(done) == (3, code), done.stdout
     assert not (folder.parent / "out.gguf").exists()
+    assert not (folder / faulty.TRAP).exists()
     if code == "unknown-architecture":
         assert "LlamaForCausalLM" in json.loads(done.stdout)["error"]["hint"]
 

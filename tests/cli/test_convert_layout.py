@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,17 @@ import pytest
 from ingot.errors import InputError
 from ingot.models import safetensors
 from ingot.models.checkpoint import INDEX
+from tests.bench.measure import peak_memory
 from tests.conftest import Ingot
-from tests.models.hf_llama import hf_llama, internlm2, read_safetensors, write_safetensors
+from tests.models.hf_llama import (
+    Tiny,
+    hf_llama,
+    internlm2,
+    random_llama,
+    read_safetensors,
+    write_safetensors,
+)
+from tests.models.large import Shape, write_internlm2
 
 
 @pytest.fixture
@@ -38,7 +49,9 @@ def config(folder: Path) -> dict[str, Any]:
 
 def same(a: Path, b: Path) -> bool:
     one, other = (read_safetensors(folder / "model.safetensors") for folder in (a, b))
-    return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+    return one.keys() == other.keys() and all(
+        one[key].dtype == other[key].dtype and np.array_equal(one[key], other[key]) for key in one
+    )
 
 
 def test_it_is_the_original_again(home: Path, ingot: Ingot) -> None:
@@ -99,6 +112,22 @@ def test_shards_biases_and_rope_scaling(home: Path, ingot: Ingot) -> None:
             assert np.array_equal(data, before[key]), key
 
 
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (4, 1), (8, 2), (2, 1)])
+@pytest.mark.parametrize(("tied", "bias", "dtype"), [(True, False, "<u2"), (False, True, "<f4")])
+def test_any_shape(
+    home: Path, ingot: Ingot, heads: int, kv_heads: int, tied: bool, bias: bool, dtype: str
+) -> None:
+    tiny = Tiny(heads=heads, kv_heads=kv_heads, tied=tied, bias=bias, dtype=dtype)
+    llama = random_llama(home / "random", tiny)
+    internlm2(home / "expected", llama)
+    assert ingot("convert", "--to", "internlm2", "random", "there").returncode == 0
+    assert same(home / "there", home / "expected")
+    assert config(home / "there")["bias"] is bias
+    assert ingot("convert", "--to", "llama", "there", "back").returncode == 0
+    assert same(home / "back", llama)
+    assert config(home / "back") == config(llama)
+
+
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     content = config(folder)
     change(content)
@@ -150,6 +179,40 @@ def test_places_that_cannot_be(home: Path, ingot: Ingot) -> None:
     assert error(ingot(*to, "llama", "--json")) == (3, "output-exists")
     assert error(ingot(*to, "intern/x", "--json")) == (3, "output-is-input")
     assert error(ingot(*to, "no/where", "--json")) == (3, "output-folder-missing")
+
+
+def place(folder: Path, name: str) -> tuple[Path, int, int]:
+    """The file of a tensor, where it begins and ends in it; read by code of the test's own."""
+    path = folder / json.loads((folder / INDEX).read_text())["weight_map"][name]
+    with path.open("rb") as file:
+        start = 8 + int.from_bytes(file.read(8), "little")
+        first, end = json.loads(file.read(start - 8))[name]["data_offsets"]
+    return path, start + first, start + end
+
+
+def test_memory_is_that_of_the_headers(home: Path) -> None:
+    """540 MB in two files, with tensors larger than what the kernel is asked to copy at once."""
+    source, out = home / "large", home / "out"
+    shape = Shape(layers=3, hidden=1024, feed_forward=8192, heads=16)
+    total = write_internlm2(source, shape, shards=2)
+    marks = {}
+    path, start, end = place(source, "model.tok_embeddings.weight")
+    with path.open("r+b") as file:
+        for at in (*range(0, end - start, 5 << 20), end - start - 4):
+            file.seek(start + at)
+            marks[at] = at.to_bytes(4, "little")
+            file.write(marks[at])
+    command = [sys.executable, "-P", "-m", "ingot", "convert", "--to", "llama"]
+    try:
+        assert peak_memory([*command, source, out]) < 64e6 < total / 8
+        path, start, end = place(out, "model.embed_tokens.weight")
+        with path.open("rb") as written:
+            for at, mark in marks.items():
+                written.seek(start + at)
+                assert written.read(4) == mark, at
+        assert sum(file.stat().st_size for file in out.glob("*.safetensors")) >= total
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
 
 
 HEADERS = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -86,24 +87,88 @@ def _repeated(tensors: dict[str, np.ndarray], times: int) -> dict[str, np.ndarra
     return found
 
 
+@dataclass(frozen=True)
+class Tiny:
+    """Sizes of a Llama of random weights, in elements. "<u2" are the bits of BF16."""
+
+    heads: int
+    kv_heads: int
+    tied: bool
+    bias: bool
+    dtype: str
+    head: int = 6
+    layers: int = 2
+    feed_forward: int = 20
+    vocabulary: int = 30
+
+
+def random_llama(folder: Path, tiny: Tiny) -> Path:
+    """Write a checkpoint of one file, without a tokenizer of sense."""
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    hidden, kv, wide = tiny.heads * tiny.head, tiny.kv_heads * tiny.head, tiny.feed_forward
+    whole = ["model.embed_tokens", *([] if tiny.tied else ["lm_head"])]
+    sizes: dict[str, tuple[int, ...]] = {
+        f"{name}.weight": (tiny.vocabulary, hidden) for name in whole
+    }
+    sizes["model.norm.weight"] = (hidden,)
+    for layer in range(tiny.layers):
+        front = f"model.layers.{layer}"
+        rows = {"q_proj": hidden, "k_proj": kv, "v_proj": kv, "o_proj": hidden}
+        for part, count in rows.items():
+            sizes[f"{front}.self_attn.{part}.weight"] = (count, hidden)
+            if tiny.bias:
+                sizes[f"{front}.self_attn.{part}.bias"] = (count,)
+        sizes[f"{front}.mlp.gate_proj.weight"] = (wide, hidden)
+        sizes[f"{front}.mlp.up_proj.weight"] = (wide, hidden)
+        sizes[f"{front}.mlp.down_proj.weight"] = (hidden, wide)
+        sizes[f"{front}.input_layernorm.weight"] = (hidden,)
+        sizes[f"{front}.post_attention_layernorm.weight"] = (hidden,)
+    tensors = {
+        name: rng.integers(0, 1 << 15, size=size).astype(tiny.dtype) for name, size in sizes.items()
+    }
+    write_safetensors(folder / "model.safetensors", tensors)
+    config = {
+        **CONFIG,
+        "hidden_size": hidden,
+        "intermediate_size": wide,
+        "num_hidden_layers": tiny.layers,
+        "num_attention_heads": tiny.heads,
+        "num_key_value_heads": tiny.kv_heads,
+        "head_dim": tiny.head,
+        "vocab_size": tiny.vocabulary,
+        "tie_word_embeddings": tiny.tied,
+        "attention_bias": tiny.bias,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.model").write_bytes(b"")
+    return folder
+
+
 def internlm2(folder: Path, llama: Path) -> Path:
     """The checkpoint ``llama`` (one file) in InternLM2's layout, as its own authors describe it:
     wqkv is, seen as (KV heads, queries of each + 2, head size, hidden), Q then K then V.
     """
     folder.mkdir()
+    config = json.loads((llama / "config.json").read_text())
+    kv_heads = config["num_key_value_heads"]
+    head = config["hidden_size"] // config["num_attention_heads"]
     tensors = read_safetensors(llama / "model.safetensors")
     found = {}
     for name, data in tensors.items():
-        part = name.split(".", 3)[3].removesuffix(".weight") if name.count(".") > 3 else ""
-        front = name[: name.index(part)] if part else ""
+        inside, _, kind = name.rpartition(".")
+        part = inside.split(".", 3)[3] if name.count(".") > 3 else ""
+        front = inside.removesuffix(part)
         if part == "self_attn.q_proj":
-            found[f"{front}attention.wqkv.weight"] = _packed(tensors, front)
+            three = [tensors[f"{front}self_attn.{one}_proj.{kind}"] for one in "qkv"]
+            grouped = [one.reshape(kv_heads, -1, head, *one.shape[1:]) for one in three]
+            packed = np.concatenate(grouped, axis=1).reshape(-1, *data.shape[1:])
+            found[f"{front}attention.wqkv.{kind}"] = packed
         elif part in _INTERNLM2:
-            found[f"{front}{_INTERNLM2[part]}.weight"] = data
+            found[f"{front}{_INTERNLM2[part]}.{kind}"] = data
         elif not part or part not in ("self_attn.k_proj", "self_attn.v_proj"):
             found[_INTERNLM2.get(name, name)] = data
     write_safetensors(folder / "model.safetensors", found)
-    config = json.loads((llama / "config.json").read_text())
     config |= {"architectures": ["InternLM2ForCausalLM"], "model_type": "internlm2", "bias": False}
     config["auto_map"] = {"AutoConfig": "configuration_internlm2.InternLM2Config"}
     (folder / "config.json").write_text(json.dumps(config))
@@ -127,22 +192,17 @@ _INTERNLM2 = {
 }
 
 
-def _packed(tensors: dict[str, np.ndarray], front: str) -> np.ndarray:
-    q, k, v = (tensors[f"{front}self_attn.{part}_proj.weight"] for part in "qkv")
-    hidden, head = q.shape[1], q.shape[0] // HEADS
-    grouped = [one.reshape(KV_HEADS, -1, head, hidden) for one in (q, k, v)]
-    return np.concatenate(grouped, axis=1).reshape(-1, hidden)
-
-
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The 16 bits of each element of BF16 tensors."""
+    """Of BF16 tensors the 16 bits of each element."""
     raw = path.read_bytes()
     (length,) = struct.unpack_from("<Q", raw)
     header = json.loads(raw[8 : 8 + length])
     header.pop("__metadata__", None)
     body = raw[8 + length :]
     return {
-        name: np.frombuffer(body[slice(*entry["data_offsets"])], "<u2").reshape(entry["shape"])
+        name: np.frombuffer(
+            body[slice(*entry["data_offsets"])], {"BF16": "<u2", "F32": "<f4"}[entry["dtype"]]
+        ).reshape(entry["shape"])
         for name, entry in header.items()
     }
 
@@ -163,12 +223,13 @@ def _write(folder: Path, tensors: dict[str, np.ndarray], shards: int) -> None:
 
 
 def write_safetensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
-    """BF16 tensors, given as their 16 bits."""
+    """F32 tensors, and BF16 ones that are given as their 16 bits."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     at = 0
     for name, data in tensors.items():
         span = [at, at + data.nbytes]
-        header[name] = {"dtype": "BF16", "shape": list(data.shape), "data_offsets": span}
+        kind = "F32" if data.dtype == np.float32 else "BF16"
+        header[name] = {"dtype": kind, "shape": list(data.shape), "data_offsets": span}
         at = span[1]
     raw = json.dumps(header).encode()
     raw += b" " * (-len(raw) % 8)

@@ -18,9 +18,17 @@ from ingot.errors import InputError
 from ingot.models import safetensors
 
 CONFIG, INDEX, SINGLE = "config.json", "model.safetensors.index.json", "model.safetensors"
-TOKENIZERS = ("tokenizer.model", "tokenizer.json", "vocab.json", "vocab.txt", "tekken.json")
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "vocab.json",
+    "vocab.txt",
+    "tekken.json",
+)
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")  # how names of pickled weights end
 JSON_MAX = 64 << 20  # bytes
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _SHARD = re.compile(r"[A-Za-z0-9._-]+\.safetensors")
 
 
@@ -35,9 +43,9 @@ class Checkpoint:
 
 
 def open_checkpoint(
-    folder: Path, supported: Collection[str], *, tokenizer: bool = True
+    folder: Path, supported: Collection[str] | None = None, *, tokenizer: bool = True
 ) -> Checkpoint:
-    """Check ``folder`` against the architectures that are ``supported``.
+    """Check ``folder`` and, unless it may be any, its architecture against those ``supported``.
 
     Raises InputError: ``no-checkpoint``, ``bad-checkpoint``, ``unknown-architecture``,
     ``pickled-weights``, ``missing-shard``, ``damaged-weights``, ``no-tokenizer``.
@@ -51,7 +59,10 @@ def open_checkpoint(
     config = read_object(folder / CONFIG)
     architecture = _architecture(folder, config, supported)
     weights = _weights(folder)
-    for path in weights:
+    # Where an index stands beside the single file, the engine's converter takes what the index
+    # lists, and transformers the single file.
+    single = folder / SINGLE
+    for path in sorted({*weights, single} if single.is_file() else weights):
         safetensors.read(path)
     if tokenizer and not any((folder / name).is_file() for name in TOKENIZERS):
         raise InputError(
@@ -78,16 +89,26 @@ def read_object(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise InputError(f"{path}: is no JSON object", code="bad-checkpoint")
+        raise InputError(
+            f"{path}: is no JSON object",
+            hint="get the repository again, or look at who wrote this file",
+            code="bad-checkpoint",
+        )
     return found
 
 
-def _architecture(folder: Path, config: Mapping[str, Any], supported: Collection[str]) -> str:
+def _architecture(
+    folder: Path, config: Mapping[str, Any], supported: Collection[str] | None
+) -> str:
     named = config.get("architectures")
     first = named[0] if isinstance(named, list) and named else None
     if not isinstance(first, str):
-        raise InputError(f"{folder / CONFIG}: names no architecture", code="bad-checkpoint")
-    if first not in supported:
+        raise InputError(
+            f"{folder / CONFIG}: names no architecture",
+            hint='a language model\'s has "architectures"; is this the folder of one?',
+            code="bad-checkpoint",
+        )
+    if supported is not None and first not in supported:
         near = difflib.get_close_matches(first, supported, n=3)
         raise InputError(
             f"{folder}: the architecture {first!r} cannot be converted",
@@ -100,9 +121,14 @@ def _architecture(folder: Path, config: Mapping[str, Any], supported: Collection
 def _weights(folder: Path) -> tuple[Path, ...]:
     if (folder / INDEX).is_file():
         table = read_object(folder / INDEX).get("weight_map")
-        names = set(table.values()) if isinstance(table, dict) else set()
-        if not names or not all(isinstance(n, str) and _SHARD.fullmatch(n) for n in names):
-            raise InputError(f"{folder / INDEX}: is no index of shards", code="bad-checkpoint")
+        listed = list(table.values()) if isinstance(table, dict) else []
+        if not listed or not all(isinstance(n, str) and _SHARD.fullmatch(n) for n in listed):
+            raise InputError(
+                f"{folder / INDEX}: is no index of shards",
+                hint="get the repository again, or look at who wrote this file",
+                code="bad-checkpoint",
+            )
+        names = set(listed)
         missing = sorted(name for name in names if not (folder / name).is_file())
         if missing:
             raise InputError(
@@ -113,7 +139,7 @@ def _weights(folder: Path) -> tuple[Path, ...]:
         return tuple(sorted(folder / name for name in names))
     if (folder / SINGLE).is_file():
         return (folder / SINGLE,)
-    pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
+    pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED)
     if pickled:
         raise InputError(
             f"{folder}: its weights are pickled ({pickled[0]}), and unpickling runs code",

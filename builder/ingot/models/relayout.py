@@ -23,6 +23,7 @@ from ingot.models.checkpoint import (
     CONFIG,
     INDEX,
     JSON_MAX,
+    PICKLED,
     Checkpoint,
     open_checkpoint,
     read_object,
@@ -41,7 +42,7 @@ from ingot.models.safetensors import Tensor
 LAYOUTS = (LLAMA, INTERNLM2)
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _CODE = (".py", ".pyc", ".so")
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+_WEIGHTS = (".safetensors", *PICKLED)
 
 
 @dataclass(frozen=True)

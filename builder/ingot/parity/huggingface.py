@@ -6,7 +6,6 @@ folder brings along: neither is ever used.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,14 @@ from typing import Any
 
 from ingot.console import Progress
 from ingot.errors import InputError, UsageError
+from ingot.models.checkpoint import open_checkpoint
 from ingot.parity import child
 from ingot.parity.local import TOP, greedy_of
 from ingot.parity.side import Job, Layers, Logits, Numbers, Tokens
 from ingot.parity.spec import Spec
 
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _WRITES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _SENTENCES = "modules.json"  # written by sentence-transformers, for models that give vectors
-_CONFIG_LIMIT = 1 << 20  # bytes; they have a few thousand
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,10 @@ class HuggingFace:
 
 
 def open_folder(spec: Spec) -> HuggingFace:
-    """The model in the folder; InputError ``no-model-in-folder`` or ``pickled-weights``."""
+    """The model in the folder, which is whole; nothing of it is loaded.
+
+    Raises InputError: the codes of ``open_checkpoint`` for any architecture, ``needs-remote-code``.
+    """
     assert spec.path is not None
     if spec.engine or spec.cpu or spec.gpu:
         raise UsageError(
@@ -88,55 +89,26 @@ def open_folder(spec: Spec) -> HuggingFace:
             hint="give the folder without suffixes",
             code="bad-suffix",
         )
-    config = _config(spec.path)
-    _check_weights(spec.path)
+    checkpoint = open_checkpoint(spec.path)
+    config = checkpoint.config
     if config.get("auto_map"):
         raise InputError(
             f"{spec.path}: this model needs code from its folder, which is never run",
             hint="compare with a GGUF of the model that somebody you trust has converted",
             code="needs-remote-code",
         )
-    names = config.get("architectures") or [""]
+    if config.get("transformers_weights"):
+        raise InputError(
+            f"{spec.path}: config.json names a file of weights ('transformers_weights')",
+            hint="remove the line: only model.safetensors or what its index lists is read",
+            code="bad-checkpoint",
+        )
     text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
     vocabulary = text.get("vocab_size") if isinstance(text, dict) else None
+    writes = checkpoint.architecture.endswith(_WRITES)
     return HuggingFace(
         name=spec.written,
         folder=spec.path,
         vocabulary=vocabulary if isinstance(vocabulary, int) else None,
-        embeds=not str(names[0]).endswith(_WRITES) or (spec.path / _SENTENCES).exists(),
-    )
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        if path.stat().st_size > _CONFIG_LIMIT:
-            raise ValueError("it is too large")
-        config = json.loads(path.read_text("utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("it is not an object")
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(
-            f"{folder}: no model in Hugging Face's layout: config.json: {reason}",
-            hint="give the folder with config.json, the tokenizer and *.safetensors",
-            code="no-model-in-folder",
-        ) from error
-    return config
-
-
-def _check_weights(folder: Path) -> None:
-    if any(folder.glob("*.safetensors")):
-        return
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    if pickles:
-        raise InputError(
-            f"{folder}: its weights are pickles ({pickles[0]}), which can run any program",
-            hint="get or make the same weights as *.safetensors",
-            code="pickled-weights",
-        )
-    raise InputError(
-        f"{folder}: there are no weights (*.safetensors)",
-        hint="give the folder with config.json, the tokenizer and *.safetensors",
-        code="no-model-in-folder",
+        embeds=not writes or (spec.path / _SENTENCES).exists(),
     )

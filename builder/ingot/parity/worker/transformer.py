@@ -32,15 +32,27 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         with torch.inference_mode():
             return _answer(request)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+    except InputError:
+        raise
+    except Exception as error:
         raise InputError(
-            f"{request['folder']}: transformers cannot use it: {reason[0]}", code="side-failed"
+            f"{request['folder']}: transformers cannot use it: {_reason(error)}",
+            hint="is the repository whole, and is there memory for its weights in float32?",
+            code="side-failed",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line, and the second where the first one ends in a colon."""
+    first, *more = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if first.endswith(":") and more:
+        first += f" {more[0]}"
+    return f"{type(error).__name__}: {first}"
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     folder = request["folder"]
+    _check_architecture(Path(folder), writes="embed" not in request)
     answer: dict[str, Any] = {}
     if "tokenize" in request:
         answer.update(_tokens(_tokenizer(folder), request["tokenize"]))
@@ -48,9 +60,7 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
         answer["vectors"] = _vectors(folder, request["embed"])
     if not {"score", "layers", "greedy"} & request.keys():
         return answer
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", use_safetensors=True, **_SAFE
-    ).eval()
+    model = _load(transformers.AutoModelForCausalLM, folder, attn_implementation="eager")
     answer["model"] = {
         "vocabulary": model.get_output_embeddings().weight.shape[0],
         "embedding_length": model.config.get_text_config().hidden_size,
@@ -68,6 +78,56 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
             for prompt in job["prompts"]
         ]
     return answer
+
+
+def _check_architecture(folder: Path, *, writes: bool) -> None:
+    """Said for the first request already, of tokens alone, and so before any side computes."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    kind = config.get("model_type")
+    known = transformers.CONFIG_MAPPING
+    models = transformers.MODEL_FOR_CAUSAL_LM_MAPPING if writes else transformers.MODEL_MAPPING
+    if not isinstance(kind, str) or kind not in known or known[kind] not in models:
+        raise InputError(
+            f"{folder}: transformers {transformers.__version__} has no such model"
+            f"{' that writes' if writes else ''}: {config['architectures'][0]} ({kind})",
+            hint="compare with a GGUF of it, if the engine knows it",
+            code="unknown-architecture",
+        )
+
+
+def _load(kind: Any, folder: str, **options: Any) -> Any:
+    """The model, all of whose weights are from the folder.
+
+    transformers fills up what is missing with random numbers and a warning. A layer of those is
+    hard to see in the results: it changes little of what passes through it.
+    """
+    model, found = kind.from_pretrained(
+        folder,
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        **options,
+        **_SAFE,
+    )
+    # Only what follows the last hidden state goes through a pooler, and many folders have none.
+    missing = sorted(name for name in found["missing_keys"] if "pooler." not in name)
+    if missing:
+        raise InputError(
+            f"{folder}: lacks {len(missing)} tensors that config.json asks for, such as "
+            f"{missing[0]!r}",
+            hint="get the whole repository; is config.json of this model?",
+            code="missing-tensor",
+        )
+    other = sorted(found["mismatched_keys"])
+    if other:
+        name, has, wanted = other[0]
+        raise InputError(
+            f"{folder}: {name!r} has the shape {list(has)}; config.json asks for {list(wanted)}",
+            hint="is config.json of this model?",
+            code="wrong-shape",
+        )
+    return model.eval()
 
 
 def _tokenizer(folder: str) -> Any:
@@ -143,9 +203,7 @@ def _ends(model: Any) -> set[int]:
 
 def _vectors(folder: str, texts: Sequence[str]) -> list[list[float]]:
     """Normalised vectors, pooled as the folder says; the mean of all tokens if it does not."""
-    model = transformers.AutoModel.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, **_SAFE
-    ).eval()
+    model = _load(transformers.AutoModel, folder)
     tokenizer = _tokenizer(folder)
     pool = _pool(Path(folder))
     found = []
