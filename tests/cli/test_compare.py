@@ -6,7 +6,6 @@ import json
 import pickle
 import re
 import shutil
-import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from ingot.console import NullProgress
 from ingot.toolchain import pythonenv
 from tests.conftest import Cast, Ingot, Run
 from tests.models import DEMO, faulty, minilm
+from tests.models.ggufs import other_tokens
 from tests.models.hf_llama import hf_llama
 from tests.models.quantised import converted
 from tests.serving import Server, free_port, serving
@@ -165,20 +165,8 @@ def test_a_folder_and_the_gguf_that_it_was_converted_into(
     assert not (folder / faulty.TRAP).exists()
 
 
-def _other_tokens(to: Path) -> Path:
-    """The demo model with two of its pieces exchanged, which have the same length."""
-    one, other = (struct.pack("<Q", 4) + piece.encode() for piece in ("▁=", "▁+"))
-    whole = DEMO.read_bytes()
-    at, other_at = whole.index(one), whole.index(other)
-    changed = bytearray(whole)
-    changed[at : at + len(one)] = other
-    changed[other_at : other_at + len(one)] = one
-    to.write_bytes(changed)
-    return to
-
-
 def test_other_tokens_are_named_by_their_place(ingot: Ingot, text: Path, tmp_path: Path) -> None:
-    other = _other_tokens(tmp_path / "other.gguf")
+    other = other_tokens(tmp_path / "other.gguf")
     done = ingot("compare", DEMO, other, "--text", text)
     assert done.returncode == 3
     assert "tokenizers differ: token 12 of the text is 279 in A and 432 in B" in done.stderr

@@ -70,6 +70,24 @@ def test_it_is_the_original_again(home: Path, ingot: Ingot) -> None:
     assert sorted(path.name for path in home.iterdir()) == ["intern", "llama", "out"]
 
 
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.runtime
+def test_both_ways_to_a_gguf_give_the_same_logits(home: Path, ingot: Ingot) -> None:
+    """By the engine's own converter of InternLM2, whose graph is another, and by way of Llama."""
+    routes = (("intern", "direct.gguf"), ("out", "by-llama.gguf"))
+    assert ingot("convert", "--to", "llama", "intern", "out").returncode == 0
+    for checkpoint, gguf in routes:
+        done = ingot("convert", checkpoint, gguf)
+        assert done.returncode == 0, done.stderr
+    words = ("--require", "identical", "--prompts", "2", "-n", "16", "--tokens", "512", "--json")
+    done = ingot("compare", "direct.gguf", "by-llama.gguf", *words)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["text"]["summary"]["logits"]["max"] == 0
+    assert [layer["relative_rms"] for layer in found["layers"]] == [0] * 6
+
+
 def test_there_and_back(home: Path, ingot: Ingot) -> None:
     assert ingot("convert", "--to", "internlm2", "llama", "there").returncode == 0
     assert same(home / "there", home / "intern")

@@ -7,6 +7,7 @@ of keys and tensors, the value types and the padding are kept.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
 from gguf.gguf_reader import ReaderField, ReaderTensor
+
+from tests.models import DEMO
 
 Array = npt.NDArray[np.generic]
 
@@ -76,4 +79,16 @@ def save(writer: GGUFWriter, to: Path) -> Path:
         temporary.replace(to)
     finally:
         temporary.unlink(missing_ok=True)
+    return to
+
+
+def other_tokens(to: Path) -> Path:
+    """The demo model with two of its pieces exchanged, which have the same length."""
+    one, other = (struct.pack("<Q", 4) + piece.encode() for piece in ("▁=", "▁+"))
+    whole = DEMO.read_bytes()
+    at, other_at = whole.index(one), whole.index(other)
+    changed = bytearray(whole)
+    changed[at : at + len(one)] = other
+    changed[other_at : other_at + len(one)] = one
+    to.write_bytes(changed)
     return to
