@@ -6,9 +6,10 @@ request for one token with the prompt up to there, of which the server computes 
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ingot.parity.spec import Spec
 
 CANDIDATES = 256  # asked for at each position: 25 kB of JSON, and nearly all of the probability
 TIMEOUT = 600.0  # seconds for one answer: a large model may first read a long prompt
+API_KEY = "INGOT_API_KEY"  # the environment variable with the key of servers that ask for one
 _CONNECT = 10.0  # seconds
 _Candidates = list[tuple[int, float]]
 
@@ -35,6 +37,7 @@ class Server:
     vocabulary: int | None
     embeds: bool = False
     listed: int | None = CANDIDATES
+    key: str | None = field(default=None, repr=False)
 
     def tokenize(self, text: str, progress: Progress) -> Tokens:
         """See Side."""
@@ -64,14 +67,13 @@ class Server:
     def embed(self, texts: Sequence[str], folder: Path, progress: Progress) -> list[list[float]]:
         """See Side."""
         with progress.step(f"Asking {self.name}"):
-            answer = self._post("/v1/embeddings", {"input": list(texts)})
+            try:
+                answer = self._post("/v1/embeddings", {"input": list(texts)})
+            except _UnsupportedError as error:
+                raise _no_vectors(self.name) from error
         found = sorted(answer.get("data") or (), key=lambda item: item["index"])
         if len(found) != len(texts):
-            raise InputError(
-                f"{self.name}: the server gives no vectors",
-                hint="start it with an embedding model: ./hello serve, or --embeddings",
-                code="server-without-vectors",
-            )
+            raise _no_vectors(self.name)
         return [item["embedding"] for item in found]
 
     def _rows(self, job: Job) -> Iterator[_Candidates]:
@@ -110,9 +112,9 @@ class Server:
                 )
                 for token in answer["completion_probabilities"]
             ]
-            assert rows
-            assert all(rows)
-        except (KeyError, TypeError, ValueError, AssertionError) as error:
+            if not rows or not all(rows):
+                raise ValueError("no candidates")
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{self.name}: the server does not tell probabilities of tokens",
                 hint="use a newer llama.cpp or llamafile, or compare the model's file itself",
@@ -128,48 +130,89 @@ class Server:
         return tokens
 
     def _post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        return _request("POST", self.name, self.url + path, body)
+        return _request("POST", self.name, self.url + path, body, self.key)
+
+
+class _UnsupportedError(InputError):
+    """A server of llama.cpp that was not started for what is asked."""
 
 
 def open_server(spec: Spec) -> Server:
-    """The server at the URL; NetworkError ``no-server`` when nothing answers."""
+    """The server at the URL; NetworkError ``no-server`` when nothing answers.
+
+    The key that ``INGOT_API_KEY`` holds, if any, goes to every server that is compared.
+    """
     assert spec.url is not None
     url = spec.url.removesuffix("/v1")
-    answer = _request("GET", spec.written, f"{url}/v1/models", None)
+    key = os.environ.get(API_KEY, "").strip() or None
+    answer = _request("GET", spec.written, f"{url}/v1/models", None, key)
     models = answer.get("data")
     meta = models[0].get("meta") if isinstance(models, list) and models else None
     vocabulary = meta.get("n_vocab") if isinstance(meta, dict) else None
-    return Server(spec.written, url, vocabulary if isinstance(vocabulary, int) else None)
+    return Server(spec.written, url, vocabulary if isinstance(vocabulary, int) else None, key=key)
 
 
-def _request(method: str, name: str, url: str, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _request(
+    method: str, name: str, url: str, body: Mapping[str, Any] | None, key: str | None
+) -> Mapping[str, Any]:
+    def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        # http.client writes Latin-1; the server compares with UTF-8.
+        request.headers["Authorization"] = f"Bearer {key}".encode().decode("latin-1")
+        return request
+
     try:
-        answer = requests.request(method, url, json=body, timeout=(_CONNECT, TIMEOUT))
+        answer = requests.request(
+            method,
+            url,
+            json=body,
+            timeout=(_CONNECT, TIMEOUT),
+            # Not as a header, which an entry in ~/.netrc would replace.
+            auth=authorise if key else None,
+        )
     except (requests.RequestException, ValueError) as error:
         raise NetworkError(
             f"{name}: no server answers there ({type(error).__name__})",
             hint="start it, for instance with: ./hello serve --port 8080",
             code="no-server",
         ) from error
-    if answer.status_code in (404, 405, 501):
-        raise _no_llama(name)
     try:
         document = answer.json()
     except ValueError:
         document = None
     if answer.status_code != 200 or not isinstance(document, dict):
-        raise InputError(
-            f"{name}: the server refuses: {answer.status_code} {_reason(document, answer.reason)}",
-            hint="it needs a context (-c) of all tokens that are asked for at once, and no API key",
-            code="server-refuses",
-        )
+        raise _refusal(name, answer, document, key)
     return document
 
 
-def _reason(document: object, otherwise: str) -> str:
+def _refusal(name: str, answer: requests.Response, document: object, key: str | None) -> InputError:
+    status, reason = answer.status_code, _reason(document)
+    # Other servers have none of the paths. llama.cpp's says in JSON what it was not started for.
+    if status in (404, 405) or (status == 501 and reason is None):
+        return _no_llama(name)
+    kind, hint = InputError, "it needs a context (-c) of all tokens that are asked for at once"
+    if status in (401, 403):
+        hint = f"{API_KEY} holds another key" if key else f"put the server's API key into {API_KEY}"
+    elif status == 501:
+        kind, hint = _UnsupportedError, "start the server with other options, or another model"
+    return kind(
+        f"{name}: the server refuses: {status} {reason or answer.reason}",
+        hint=hint,
+        code="server-refuses",
+    )
+
+
+def _reason(document: object) -> str | None:
     error = document.get("error") if isinstance(document, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
-    return str(message or otherwise)[:200]
+    return str(message)[:200] if message else None
+
+
+def _no_vectors(name: str) -> InputError:
+    return InputError(
+        f"{name}: the server gives no vectors",
+        hint="start it with an embedding model: ./hello serve, or llama-server --embeddings",
+        code="server-without-vectors",
+    )
 
 
 def _no_llama(name: str) -> InputError:

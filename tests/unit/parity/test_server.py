@@ -15,7 +15,7 @@ import pytest
 
 from ingot.console import NullProgress
 from ingot.errors import InputError, NetworkError
-from ingot.parity.server import CANDIDATES, open_server
+from ingot.parity.server import API_KEY, CANDIDATES, open_server
 from ingot.parity.side import Job, Listed, Tokens
 from ingot.parity.spec import parse
 from tests.serving import free_port
@@ -25,14 +25,30 @@ Serve = Callable[[Callable[[str, dict[str, Any]], Answer]], str]
 MODELS = {"data": [{"id": "m", "meta": {"n_vocab": 32}}]}
 
 
+# As the engine answered until the end of 2024, and llamafile longer.
+OLDER = {
+    "content": "a",
+    "completion_probabilities": [
+        {"content": "a", "probs": [{"tok_str": "a", "prob": 0.75}, {"tok_str": "b", "prob": 0.25}]}
+    ],
+}
+
+
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def asked() -> list[str | None]:
+    """The header ``Authorization`` of every request."""
+    return []
+
+
+@pytest.fixture
+def serve(asked: list[str | None]) -> Iterator[Serve]:
     running: list[ThreadingHTTPServer] = []
 
     def start(answer: Callable[[str, dict[str, Any]], Answer]) -> str:
         class Handler(BaseHTTPRequestHandler):
             def _reply(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                asked.append(self.headers.get("Authorization"))
                 status, document = answer(self.path, json.loads(raw or b"{}"))
                 body = document if isinstance(document, bytes) else json.dumps(document).encode()
                 self.send_response(status)
@@ -107,13 +123,13 @@ def _other(path: str, answer: Answer) -> Callable[[str, dict[str, Any]], Answer]
         ("/tokenize", (404, {}), "not-a-llama-server"),
         ("/tokenize", (200, {"tokens": ["a"]}), "not-a-llama-server"),
         ("/completion", (200, {"content": "x"}), "server-without-logprobs"),
-        (
-            "/completion",
-            (200, {"completion_probabilities": [{"probs": [{"tok_str": "a", "prob": 1}]}]}),
-            "server-without-logprobs",
-        ),
+        ("/completion", (200, {"completion_probabilities": []}), "server-without-logprobs"),
+        ("/completion", (200, OLDER), "server-without-logprobs"),
+        ("/completion", (501, b"<html>"), "not-a-llama-server"),
+        ("/completion", (501, {"error": {"message": "embeddings only"}}), "server-refuses"),
         ("/completion", (400, {"error": {"message": "exceeds the context"}}), "server-refuses"),
         ("/v1/embeddings", (200, {"data": []}), "server-without-vectors"),
+        ("/v1/embeddings", (501, {"error": {"message": "not so"}}), "server-without-vectors"),
     ],
 )
 def test_what_is_no_such_server(
@@ -128,3 +144,33 @@ def test_what_is_no_such_server(
         side.run(Job(sequences=((1, 2),), first=0), tmp_path, NullProgress())
     assert caught.value.code == code
     assert caught.value.hint
+
+
+def test_the_key_is_sent_with_every_request_and_shown_nowhere(
+    serve: Serve,
+    asked: list[str | None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv(API_KEY, " geheim-ß \n")
+    side = open_server(parse(serve(model)))
+    side.tokenize("hi", NullProgress())
+    assert {str(header).encode("latin-1").decode() for header in asked} == {"Bearer geheim-ß"}
+    assert len(asked) == 4
+    assert "geheim" not in repr(side)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("", "put the server's API key into"), ("x", "holds another key")]
+)
+def test_a_key_that_is_missing_or_wrong(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, key: str, hint: str
+) -> None:
+    monkeypatch.setenv(API_KEY, key)
+    spec = parse(serve(_other("/v1/models", (401, {"error": {"message": "Invalid API Key"}}))))
+    with pytest.raises(InputError, match="401 Invalid API Key") as caught:
+        open_server(spec)
+    assert hint in str(caught.value.hint)
