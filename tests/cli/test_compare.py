@@ -1,13 +1,11 @@
-"""``ingot compare`` with real executables, GGUFs, a server and Hugging Face folders."""
+"""``ingot compare`` with real executables, GGUFs and folders. Servers: test_compare_server.py."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-import struct
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,8 @@ from ingot.toolchain import pythonenv
 from tests.conftest import Cast, Ingot, Run
 from tests.models import DEMO, minilm
 from tests.models.quantised import converted
-from tests.serving import Server, free_port, serving
+from tests.models.tokens import other_tokens
+from tests.serving import free_port
 
 pytestmark = [pytest.mark.network, pytest.mark.runtime]
 
@@ -41,12 +40,6 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo model in Q4_0."""
     return converted(tmp_path_factory.mktemp("smaller") / "q4_0.gguf", Quant.Q4_0)
-
-
-@pytest.fixture(scope="module")
-def server(hello: Path) -> Iterator[Server]:
-    with serving(hello, "-np", "1", "-c", "512") as running:
-        yield running
 
 
 def _document(done: subprocess.CompletedProcess[str], status: int = 0) -> dict[str, Any]:
@@ -107,19 +100,6 @@ def test_another_cpu_module_is_equivalent(ingot: Ingot, hello: Path, text: Path)
     assert found["verdict"] == "equivalent"
 
 
-def test_a_server_is_what_it_serves(ingot: Ingot, hello: Path, server: Server, text: Path) -> None:
-    words = ("compare", hello, server.url, "--text", text, "--positions", "40", "--json")
-    found = _document(ingot(*words, "--prompts", "2", "-n", "12", "--require", "equivalent"))
-    summary = found["text"]["summary"]
-    assert 40 <= summary["positions"] <= 44
-    assert summary["kl"]["mean"] < 1e-3
-    assert summary["perplexity"]["log_ratio"] == pytest.approx(0, abs=0.02)
-    assert found["layers"] is None
-    assert found["greedy"]["diverged"] == 0
-    same = _document(ingot("compare", server.url, server.url, *words[3:]))
-    assert same["text"]["summary"]["kl"]["mean"] < 1e-3
-
-
 def test_what_settings_cost_in_precision(
     ingot: Ingot, hello: Path, text: Path, tmp_path: Path
 ) -> None:
@@ -161,20 +141,8 @@ def test_a_folder_and_the_gguf_that_it_was_converted_into(
     assert found["greedy"]["diverged"] == 0
 
 
-def _other_tokens(to: Path) -> Path:
-    """The demo model with two of its pieces exchanged, which have the same length."""
-    one, other = (struct.pack("<Q", 4) + piece.encode() for piece in ("▁=", "▁+"))
-    whole = DEMO.read_bytes()
-    at, other_at = whole.index(one), whole.index(other)
-    changed = bytearray(whole)
-    changed[at : at + len(one)] = other
-    changed[other_at : other_at + len(one)] = one
-    to.write_bytes(changed)
-    return to
-
-
 def test_other_tokens_are_named_by_their_place(ingot: Ingot, text: Path, tmp_path: Path) -> None:
-    other = _other_tokens(tmp_path / "other.gguf")
+    other = other_tokens(tmp_path / "other.gguf")
     done = ingot("compare", DEMO, other, "--text", text)
     assert done.returncode == 3
     assert "tokenizers differ: token 12 of the text is 279 in A and 432 in B" in done.stderr
