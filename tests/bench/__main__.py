@@ -4,6 +4,8 @@
     start     exec to first token against the engine's own completion; `info`; overhead in bytes
     speed     tokens per second against the same engine compiled natively by gcc
     memory    pages of the weights shared by two processes
+    convert   a checkpoint of 4 GB in another layout against copying its folder
+    compare   comparing two models against the engine's own perplexity of both
     kernels   a CUDA module for one model against upstream's whole (20 minutes; only by name)
 
 Nothing here is a test: numbers depend on the machine, which the table names.
@@ -19,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.console import Console
@@ -29,7 +30,8 @@ from ingot.engine.pin import load_sources
 from ingot.engine.runtime import ensure_runtime
 from ingot.recipe.build import build
 from ingot.recipe.plan import Artefact
-from tests.bench import kernels, synthetic
+from tests.bench import checkpoints, kernels, parity, synthetic
+from tests.bench.case import INGOT, THREADS, Bench, Command, Row
 from tests.bench.measure import (
     alternate,
     back_memory,
@@ -38,40 +40,8 @@ from tests.bench.measure import (
     seconds,
     seconds_to_first_byte,
 )
-from tests.bench.peer import Peer, ensure_peer
 from tests.models import DEMO
 from tests.serving import mapped_bytes, serving
-
-Command = list[str | os.PathLike[str]]
-THREADS = str(os.cpu_count() or 1)
-
-
-@dataclass(frozen=True)
-class Row:
-    what: str
-    ours: str
-    peer: str
-    ratio: str
-    aim: str
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What the cases share: a scratch folder, the runtime, and the executable of the demo model."""
-
-    folder: Path
-    runtime: RuntimeImage
-    hello: Path
-    console: Console
-
-    def cast(self, model: Path, name: str) -> Path:
-        output = self.folder / name
-        return build(
-            Artefact(model=model, output=output, name=name), self.runtime, self.console, force=True
-        ).path
-
-    def peer(self) -> Peer:
-        return ensure_peer(self.console)
 
 
 def bench_build(bench: Bench) -> list[Row]:
@@ -79,19 +49,7 @@ def bench_build(bench: Bench) -> list[Row]:
     gguf = synthetic.write_of_size(bench.folder / "four.gguf")
     size = gguf.stat().st_size
     output, copied = bench.folder / "four", bench.folder / "four.copy"
-    ingot: Command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "ingot",
-        "build",
-        gguf,
-        "-o",
-        output,
-        "--force",
-        "--gpu",
-        "none",
-    ]
+    ingot: Command = [*INGOT, "build", gguf, "-o", output, "--force", "--gpu", "none"]
 
     def ours() -> float:
         output.unlink(missing_ok=True)
@@ -283,6 +241,8 @@ CASES: dict[str, Callable[[Bench], list[Row]]] = {
     "start": bench_start,
     "speed": bench_speed,
     "memory": bench_memory,
+    "convert": checkpoints.bench_convert,
+    "compare": parity.bench_compare,
     "kernels": bench_kernels,
 }
 ONLY_BY_NAME = ("kernels",)

@@ -6,6 +6,7 @@ One machine's noise between runs reaches 15 %, so nothing is compared across run
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -42,6 +43,14 @@ def seconds(argv: Sequence[str | os.PathLike[str]], **popen: object) -> float:
     start = time.perf_counter()
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **popen)  # type: ignore[call-overload]
     return time.perf_counter() - start
+
+
+def processor_seconds(argv: Sequence[str | os.PathLike[str]]) -> float:
+    """Time that all processors spent on a program and what it started. Fails when it fails."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def seconds_to_first_byte(argv: Sequence[str | os.PathLike[str]], tries: int = 5) -> float:
