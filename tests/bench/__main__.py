@@ -25,7 +25,6 @@ from pathlib import Path
 
 from ingot.console import Console
 from ingot.engine.fetch import engine_source
-from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import ensure_runtime
 from ingot.recipe.build import build

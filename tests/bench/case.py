@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingot.console import Console
-from ingot.engine.runtime import RuntimeImage
+from ingot.engine.image import RuntimeImage
 from ingot.recipe.build import build
 from ingot.recipe.plan import Artefact
 from tests.bench.peer import Peer, ensure_peer
