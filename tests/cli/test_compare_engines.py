@@ -103,3 +103,16 @@ def test_two_cpu_modules_part_with_depth(ingot: Ingot, cast: Cast, models: dict[
 def test_the_pinned_version_may_be_named(ingot: Ingot) -> None:
     version = load_sources().engine.package.version
     assert _compare(ingot, DEMO, f"{DEMO}@{version}")["verdict"] == "identical"
+
+
+def test_an_engine_can_be_made_ready_beforehand(ingot: Ingot, version: str) -> None:
+    done = ingot("toolchain", "install", "runtime", "--engine", version, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["engine"]["version"] == version
+    for words, status, code in (
+        (("install", "runtime", "--engine", "9.9"), 3, "unknown-engine"),
+        (("install", "vulkan", "--engine", version), 2, "usage"),
+        (("list", "--engine", version), 2, "usage"),
+    ):
+        done = ingot("toolchain", *words, "--json")
+        assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (status, code)
