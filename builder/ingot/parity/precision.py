@@ -5,7 +5,7 @@ The base is the most precise that the engine has; every other setting changes on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingot.console import Progress
@@ -59,7 +59,10 @@ def study(a: str, request: Request, progress: Progress) -> dict[str, Any]:
     tokens = base.tokenize(request.text, progress)
     passages = cut(tokens, context=request.context, limit=request.tokens)
     job = make_job(passages, request, (), layers=bool(request.layers))
-    sides = [open_local(spec, progress, (*BASE, *setting.options)) for setting in SETTINGS]
+    sides = [
+        replace(open_local(spec, progress, (*BASE, *one.options)), name=f"{base.name}, {one.name}")
+        for one in SETTINGS
+    ]
     with workspace() as folder:
         reference, measured = measure_all(base, sides, passages, job, folder, progress)
     found = [
