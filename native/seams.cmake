@@ -33,3 +33,38 @@ ingot_seam(mtmd gguf_init_from_file=ingot_projector_open)
 
 # Generated text alone goes to stdout, so that pipes work.
 ingot_seam(llama-completion-impl common_log_add=ingot_completion_log)
+
+# --- the server: calls of one source file each, since what they reach is defined in the same target ---
+function (ingot_source_seam target source)
+    if (INGOT_INSTRUMENT)
+        return()
+    endif()
+    get_target_property(folder ${target} SOURCE_DIR)
+    set_property(SOURCE "${folder}/${source}" TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_DEFINITIONS ${ARGN})
+endfunction()
+
+# Where it answers is said when it does, and MCP servers that don't work are named.
+ingot_source_seam(llama-server-impl server.cpp
+    common_log_add=ingot_server_log common_log_get_verbosity_thold=ingot_server_log_level)
+ingot_source_seam(server-context server-queue.cpp common_log_get_verbosity_thold=ingot_queue_log_level)
+ingot_source_seam(server-context server-mcp.cpp
+    common_log_add=ingot_mcp_log common_log_get_verbosity_thold=ingot_server_log_level)
+
+# A blank chat template is none, and one that cannot be used is said so.
+ingot_source_seam(server-context server-context.cpp common_chat_templates_init=ingot_server_templates)
+if (NOT INGOT_INSTRUMENT)
+    ingot_seam(llama-completion-impl common_chat_templates_init=ingot_completion_templates)
+endif()
+
+# The carried model is one of a router's models.
+ingot_source_seam(llama-common preset.cpp fs_list=ingot_fs_list)
+
+# Statuses and shapes of answers.
+ingot_source_seam(server-context server-task.cpp format_error_response=ingot_error_response)
+ingot_source_seam(llama-server-impl server-http.cpp post=ingot_http_post)
+
+# A working directory for programs that the server starts: glibc 2.28 has no
+# posix_spawn_file_actions_addchdir_np, and the header's other way needs none. New names, because
+# every source that includes the header has these functions as weak symbols.
+ingot_source_seam(llama-common subproc.cpp SUBPROCESS_SPAWN_VIA_FORK=1
+    subprocess_create=ingot_subprocess_create subprocess_create_ex=ingot_subprocess_create_ex)

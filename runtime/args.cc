@@ -6,6 +6,7 @@
 #include <set>
 
 #include "error.h"
+#include "hub.h"
 #include "os.h"
 #include "seams.h"
 #include "verbs/table.h"
@@ -55,6 +56,8 @@ Request parse_request(const Args & args) {
     for (const auto & [flag, verb] : VERB_FLAGS) {
         if (take_flag(request.rest, {flag.c_str()})) {
             request.verb = verb;
+            // Whoever starts it as a llamafile has llamafile's clients.
+            if (flag == "--server") request.rest.push_back("--llamafile");
             return request;
         }
     }
@@ -127,6 +130,14 @@ Args accepted_by(llama_example verb, const Args & args, bool inverted) {
     return kept;
 }
 
+Args named_options(llama_example verb, const Args & args, const std::set<std::string> & options) {
+    Args kept;
+    for (const auto & group : grouped(flags_of(verb), args)) {
+        if (options.count(group.option)) kept.insert(kept.end(), group.words.begin(), group.words.end());
+    }
+    return kept;
+}
+
 // Those of `own` that the verb accepts and that nothing later in `own` or in `user` sets
 // again: the engine warns about an option given twice.
 static Args in_effect(llama_example verb, const Args & own, const Args & user) {
@@ -143,7 +154,7 @@ static Args in_effect(llama_example verb, const Args & own, const Args & user) {
 }
 
 static Args carried(const Bundle & bundle) {
-    Args args{"-m", MAIN_MODEL, "--alias", bundle.manifest.name};
+    Args args{"-m", MAIN_MODEL};
     if (bundle.manifest.first("projector")) {
         args.insert(args.end(), {"--mmproj", bundle.file.path()});
     }
@@ -164,6 +175,19 @@ static void check_model(const std::string & path) {
     }
 }
 
+// What is to be fetched, and cannot be.
+static void check_remote(const std::string & option, const std::string & value, const Args & user) {
+    if (option == "-hf" || option == "--spec-draft-hf") {
+        Args copy = user;
+        const Args files = take_values(copy, {"-hff", "--hf-file", "--hf_file"});
+        hub::need(value, option == "-hf" && !files.empty() ? files.back() : "");
+    } else if (option == "-mu" || option == "-mmu") {
+        hub::need_address(value);
+    } else if (option == "-dr") {
+        hub::need_address("docker:" + value);
+    }
+}
+
 // What the engine would only report with exit code 1, told in our way before it starts.
 static void check_user(llama_example verb, const Args & user) {
     const auto flags = flags_of(verb);
@@ -176,6 +200,7 @@ static void check_user(llama_example verb, const Args & user) {
         if (group.option == "-m" && group.words.size() == 2 && group.words[1].rfind("bundle:", 0) != 0) {
             check_model(group.words[1]);
         }
+        if (group.words.size() == 2) check_remote(group.option, group.words[1], user);
     }
 }
 
@@ -197,7 +222,13 @@ Args compose(const Bundle * bundle, llama_example verb, const Args & extra, cons
         own.insert(own.begin(), mine.begin(), mine.end());
         own.insert(own.end(), bundle->manifest.default_args.begin(), bundle->manifest.default_args.end());
     }
+    // Or the engine asks the network for what the cache has.
+    if (has_flag(user, {"-hf", "-hfr", "--hf-repo", "--hf_repo"}) && !hub::reachable()) own.push_back("--offline");
     if (deterministic || has_flag(own, {"--deterministic"})) own.insert(own.end(), DETERMINISTIC.begin(), DETERMINISTIC.end());
+    return compose_without_model(bundle, verb, own, user);
+}
+
+Args compose_without_model(const Bundle * bundle, llama_example verb, const Args & own, const Args & user) {
     check_user(verb, user);
     Args args{bundle ? bundle->manifest.name : "ingot-runtime"};
     const Args mine = in_effect(verb, own, user);

@@ -3,6 +3,7 @@
 // the engine takes by asking the engine's own parser, and drops baked ones that it doesn't.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,12 @@ void be_deterministic(bool on);
 
 // Full argument vector for an engine verb; element 0 is the program's name.
 Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user);
+
+// The same where no one model is meant: neither what the bundle carries nor its baked defaults.
+Args compose_without_model(const Bundle * bundle, llama_example verb, const Args & own, const Args & user);
+
+// Those of `args` whose option, by its first spelling, is one of `options`.
+Args named_options(llama_example verb, const Args & args, const std::set<std::string> & options);
 
 // Those of `args`, flag by flag with its values, that `verb` accepts (or, inverted, does not).
 Args accepted_by(llama_example verb, const Args & args, bool inverted = false);

@@ -64,8 +64,9 @@ void in_background(const std::function<void()> & work);
 bool is_terminal(FILE * stream);
 bool is_pipe_or_file(FILE * stream);
 unsigned cpu_count();
-// Empty when 127.0.0.1:port can be listened on, else what stands against it ("is in use", ...).
-std::string why_not_listen(int port);
+// Empty when host:port can be listened on, else what stands against it ("is in use", ...). `host` is an
+// address or a name.
+std::string why_not_listen(const std::string & host, int port);
 // Makes descriptors 0 to 2 exist and SIGCHLD behave, whatever the parent process left.
 void normalise_process();
 // Creates a file that must not exist yet; throws Failure.

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/auxv.h>
@@ -209,17 +210,29 @@ unsigned cpu_count() {
     return n > 0 ? (unsigned) n : 1;
 }
 
-std::string why_not_listen(int port) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return std::string("cannot be tried: ") + std::strerror(errno);
-    const int yes = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons((uint16_t) port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int error = bind(fd, (sockaddr *) &address, sizeof address) == 0 ? 0 : errno;
-    close(fd);
+// 0 when a socket can be bound to the address, else errno.
+static int try_bind(const addrinfo & address) {
+    const Descriptor fd(socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (fd.get() < 0) return errno;
+    const int yes = 1, no = 0;
+    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (address.ai_family == AF_INET6) setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+    return bind(fd.get(), address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
+}
+
+std::string why_not_listen(const std::string & host, int port) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags    = AI_PASSIVE;
+    addrinfo * found  = nullptr;
+    if (const int unknown = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found)) {
+        return std::string("cannot be used: ") + gai_strerror(unknown);
+    }
+    int error = 0;
+    for (const addrinfo * address = found; address; address = address->ai_next) {
+        if ((error = try_bind(*address)) == 0) break;  // one is enough for the engine
+    }
+    freeaddrinfo(found);
     if (error == 0) return "";
     return error == EADDRINUSE ? "is in use" : std::string("cannot be used: ") + std::strerror(error);
 }

@@ -12,6 +12,7 @@
 
 using ingot::Bundle;
 using ingot::Entry;
+using ingot::formatted;
 
 // The entry behind a "bundle:" name, or nullptr for a plain path.
 static const Entry * entry_named(const char * name) {
@@ -65,28 +66,27 @@ gguf_context * ingot_projector_open(const char * name, gguf_init_params params) 
     return gguf_init_from_file_ptr(stream.get(), params);
 }
 
+std::string ingot::formatted(const char * format, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    const int size = std::vsnprintf(nullptr, 0, format, again);
+    va_end(again);
+    std::string text(size > 0 ? (size_t) size : 0, '\0');
+    std::vsnprintf(text.data(), text.size() + 1, format, args);
+    return text;
+}
+
 void ingot_completion_log(common_log * log, ggml_log_level level, const char * format, ...) {
     va_list args;
     va_start(args, format);
-    char small[1024];
-    va_list again;
-    va_copy(again, args);
-    const int size = std::vsnprintf(small, sizeof small, format, args);
+    const std::string text = formatted(format, args);
     va_end(args);
-    std::vector<char> large;
-    if (size >= (int) sizeof small) {
-        large.resize((size_t) size + 1);
-        std::vsnprintf(large.data(), large.size(), format, again);
-    }
-    va_end(again);
-    const char * text = large.empty() ? small : large.data();
-
     if (level != GGML_LOG_LEVEL_NONE) {
-        common_log_add(log, level, "%s", text);
+        common_log_add(log, level, "%s", text.c_str());
     } else if (std::strcmp(format, "%s") == 0) {
         // A piece of generated text. Everything else that upstream prints as output
         // ("[end of text]", closing newlines) is decoration.
-        std::fputs(text, stdout);
+        std::fputs(text.c_str(), stdout);
         std::fflush(stdout);
     }
 }

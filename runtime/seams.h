@@ -3,6 +3,7 @@
 // for an entry of this executable; any other string is a path, as before.
 #pragma once
 
+#include <cstdarg>
 #include <string>
 
 #include "gguf.h"
@@ -14,6 +15,8 @@ constexpr const char * MAIN_MODEL  = "bundle:main";
 constexpr const char * DRAFT_MODEL = "bundle:draft";
 // LoRA adapter number `index`, from 0.
 inline std::string lora_name(size_t index) { return "bundle:lora" + std::to_string(index); }
+// What printf would print.
+std::string formatted(const char * format, va_list args);
 }  // namespace ingot
 
 extern "C" {

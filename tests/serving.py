@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,10 +11,11 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,74 @@ def serving(
         _wait(server)
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A server that has just said where it answers."""
+
+    process: subprocess.Popen[bytes]
+    line: str
+    before: list[str]
+    """The lines on stderr that came first."""
+
+    @property
+    def url(self) -> str:
+        """The first address of the line."""
+        return self.line.split(": ", 1)[1].split()[0].rstrip(",")
+
+
+@contextmanager
+def announced(
+    exe: Path, *arguments: str, env: Mapping[str, str] | None = None
+) -> Iterator[Announced]:
+    """Start ``exe`` with ``arguments``; the block begins as soon as it prints its address."""
+    process = subprocess.Popen(
+        [str(exe), *arguments],
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        before: list[str] = []
+        for line in (raw.decode() for raw in process.stderr):
+            if "OpenAI API under" in line:
+                break
+            before.append(line)
+        else:
+            raise AssertionError(f"it ended with {process.wait()}: {before}")
+        yield Announced(process, line, before)
+    finally:
+        end(process)
+        process.stderr.close()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process, by force if it does not end in 30 s."""
+    process.terminate()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def post(url: str, body: object, headers: Mapping[str, str] | None = None) -> Any:
+    """The parsed answer to ``body`` as JSON; urllib's HTTPError when it is refused."""
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}
+    )
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)
+
+
+def get(url: str) -> Any:
+    """The parsed answer to GET."""
+    with urllib.request.urlopen(url, timeout=120) as answer:
+        return json.load(answer)
 
 
 def _wait(server: Server) -> None:

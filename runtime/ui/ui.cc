@@ -1,7 +1,11 @@
 #include "ui.h"
 
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
 #include <list>
 #include <map>
+#include <mutex>
 
 #include "bundle.h"
 
@@ -64,6 +68,32 @@ std::vector<llama_ui_asset> load_assets() {
     return assets;
 }
 
+// The assets as they are, each unpacked when it is first asked for: few clients do.
+const llama_ui_asset * unpacked(const llama_ui_asset & packed) {
+    static std::mutex mutex;
+    static std::map<std::string, llama_ui_asset> assets;
+    static std::list<Bytes> storage;
+    const std::lock_guard<std::mutex> lock(mutex);
+    const auto known = assets.find(packed.name);
+    if (known != assets.end()) return &known->second;
+    const Bundle * bundle = ingot::own_bundle();
+    for (const Entry * entry : bundle->manifest.all("ui")) {
+        if (entry->name != "ui/" + packed.name) continue;
+        const Bytes & data = storage.emplace_back(bundle->read(*entry));
+        const std::string etag = "\"" + entry->sha256 + "-plain\"";
+        return &(assets[packed.name] = {packed.name, data.data(), data.size(), etag, packed.type});
+    }
+    return nullptr;
+}
+
+// Whether one element of Accept-Encoding ("gzip;q=0.5") takes gzip.
+bool takes_gzip(std::string element) {
+    element.erase(std::remove_if(element.begin(), element.end(), [](unsigned char c) { return std::isspace(c); }), element.end());
+    if (element.rfind("gzip", 0) != 0 || (element.size() > 4 && element[4] != ';')) return false;
+    const size_t weight = element.find(";q=");
+    return weight == std::string::npos || std::strtod(element.c_str() + weight + 3, nullptr) > 0;
+}
+
 }  // namespace
 
 const std::vector<llama_ui_asset> & llama_ui_get_assets() {
@@ -71,11 +101,20 @@ const std::vector<llama_ui_asset> & llama_ui_get_assets() {
     return assets;
 }
 
-const llama_ui_asset * llama_ui_find_asset(const std::string & name) {
+// In lower case only, which is how every browser writes it and what the engine looks for: others get
+// the page unpacked, which all understand.
+bool ingot_ui_use_gzip(const std::string & accepted) {
+    for (size_t at = 0; at < accepted.size();) {
+        const size_t end = std::min(accepted.find(',', at), accepted.size());
+        if (takes_gzip(accepted.substr(at, end - at))) return true;
+        at = end + 1;
+    }
+    return false;
+}
+
+const llama_ui_asset * ingot_ui_find_asset(const std::string & name, const std::string & accepted) {
     for (const auto & asset : llama_ui_get_assets()) {
-        if (asset.name == name) return &asset;
+        if (asset.name == name) return ingot_ui_use_gzip(accepted) ? &asset : unpacked(asset);
     }
     return nullptr;
 }
-
-bool llama_ui_use_gzip() { return true; }

@@ -3,20 +3,23 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <clocale>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <thread>
 
 #include "../error.h"
 #include "../os.h"
+#include "../server/announcement.h"
+#include "../server/params.h"
+#include "../server/responses.h"
+#include "../server/router.h"
+#include "../server/templates.h"
 #include "http.h"
-#include "server-stream.h"
+#include "log.h"
 #include "verbs.h"
 
-int  llama_server(int argc, char ** argv);
 int  llama_server(common_params & params, int argc, char ** argv);
 int  llama_cli(int argc, char ** argv);
 void llama_server_terminate();
@@ -25,82 +28,86 @@ namespace ingot::verbs {
 
 static constexpr int DEFAULT_PORT = 8080;
 
-// For a model that brings no chat template: the messages, one after another. The engine's
-// own fallback is ChatML, whose markers such a model has never seen, and whose generation
-// prompt breaks JSON by schema with SentencePiece vocabularies.
-static constexpr const char * PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}";
-
-static bool lacks_template(const Bundle & bundle) { return bundle.manifest.model_fact("chat_template") == "false"; }
-
-// What every server of ours gets: embeddings beside chat, pooled by the mean where the
-// bundled model does not say how; our web page unless the author left it out; and browsers
-// let in from this machine's pages only, where upstream lets in all.
-static Args server_extra(const Bundle * bundle, const Args & user) {
-    Args extra{"--embeddings", "--cors-origins", "localhost"};
-    if (bundle && !names_other_model(user)) {
-        if (!bundle->manifest.embedding_model) extra.insert(extra.end(), {"--pooling", "mean"});
-        if (lacks_template(*bundle)) extra.insert(extra.end(), {"--chat-template", PLAIN_TEMPLATE});
-    }
+// What every server of ours gets: browsers let in from this machine's pages only, where upstream
+// lets in all; our web page unless the author left it out.
+static Args common_extra(const Bundle * bundle, const Args & user) {
+    Args extra{"--cors-origins", "localhost"};
     if (bundle && !bundle->manifest.first("ui")) extra.push_back("--no-ui");
     if (!wants_log(user)) extra.insert(extra.end(), {"-lv", "1"});
     return extra;
 }
 
-// The port that an argument vector or the engine's environment asks for, 0 for none.
-static int port_in(const Args & args) {
+// And of one model: embeddings beside chat, pooled by the mean where the bundled model does not
+// say how.
+static Args server_extra(const Bundle * bundle, const Args & user) {
+    Args extra = common_extra(bundle, user);
+    extra.push_back("--embeddings");
+    if (bundle && !names_other_model(user) && !bundle->manifest.embedding_model) extra.insert(extra.end(), {"--pooling", "mean"});
+    return extra;
+}
+
+// The port that an argument vector or the engine's environment asks for.
+static std::optional<int> port_in(const Args & args) {
     Args copy = args;
     Args ports = take_values(copy, {"--port"});
     if (const char * asked = std::getenv("LLAMA_ARG_PORT"); asked && ports.empty()) ports = {asked};
-    if (ports.empty()) return 0;
+    if (ports.empty()) return std::nullopt;
     char * end = nullptr;
     const long port = std::strtol(ports.back().c_str(), &end, 10);
-    if (*end != '\0' || port < 1 || port > 65535) {
-        throw Failure(EXIT_USAGE, "--port takes a number from 1 to 65535, not '" + ports.back() + "'");
+    if (ports.back().empty() || *end != '\0' || port < 0 || port > 65535) {
+        throw Failure(EXIT_USAGE, "--port takes a number from 1 to 65535, or 0 for any free port, not '" + ports.back() + "'");
     }
     return (int) port;
 }
 
 static std::string title(const Bundle * bundle) { return bundle ? bundle->manifest.name : "the model"; }
 
-static void need_free(int port) {
-    if (const std::string why = os::why_not_listen(port); !why.empty()) {
-        throw Failure(EXIT_INPUT, "port " + std::to_string(port) + " " + why, "choose another with --port N");
-    }
+static bool has_page(const Bundle * bundle, const common_params & params) {
+    return (bundle && bundle->manifest.first("ui") && params.ui) || !params.public_path.empty();
 }
 
-static bool has_page(const Bundle * bundle, const Args & args) {
-    return bundle && bundle->manifest.first("ui") && !has_flag(args, {"--no-ui", "--no-webui"});
+// The engine ended because of the model's chat template.
+static void check_template() {
+    if (templates::refusal().empty()) return;
+    throw Failure(EXIT_INPUT, "the model's chat template cannot be used: " + templates::refusal(),
+                  "--chat-template chatml uses a common one in its place; -p TEXT and embed need none");
+}
+
+// How the server is asked for: the arguments of one model, or those of a router.
+static ServerRequest server_request(const Bundle * bundle, const Args & user, bool one_model) {
+    if (!one_model) return {nullptr, router::compose(bundle, common_extra(bundle, user), user), wants_log(user)};
+    const Bundle * own = names_other_model(user) ? nullptr : bundle;
+    return {own, compose(bundle, LLAMA_EXAMPLE_SERVER, server_extra(bundle, user), user), wants_log(user)};
+}
+
+static bool is_like_llamafile(const Bundle * bundle, Args & user) {
+    return take_flag(user, {"--llamafile"}) || (bundle && has_flag(bundle->manifest.default_args, {"--llamafile"}));
 }
 
 int serve(const Bundle * bundle, Args user) {
-    Args args = compose(bundle, LLAMA_EXAMPLE_SERVER, server_extra(bundle, user), user);
-    const bool local = !has_flag(args, {"--host", "--reuse-port"}) && !std::getenv("LLAMA_ARG_HOST");
-    if (!wants_help(user) && local) {
-        const int asked = port_in(args);
-        const int port  = asked ? asked : DEFAULT_PORT;
-        need_free(port);
-        std::fprintf(stderr, "%s: http://127.0.0.1:%d  (OpenAI API under /v1%s; Ctrl-C stops)\n", title(bundle).c_str(),
-                     port, has_page(bundle, args) ? ", web page at /" : "");
+    user = router::without_own_model(user);
+    if (is_like_llamafile(bundle, user)) answer_like_llamafile();
+    const bool routes = router::asked_for(bundle, user);
+    ServerRequest request = server_request(bundle, user, !routes && !router::is_downloading());
+    port_in(request.args);  // refused in our words, where the engine has none
+    common_params params = server_params(request);
+    need_addresses(params);
+    if (routes) router::prepare(bundle, params);
+    if (!router::is_child()) {
+        announce_server({title(bundle), params.api_prefix, params.hostnames.size(), has_page(bundle, params), routes});
     }
-    auto argv = as_argv(args);
-    return llama_server((int) args.size(), argv.data());
+    auto argv = as_argv(request.args);
+    const int code = llama_server(params, (int) request.args.size(), argv.data());
+    common_log_flush(common_log_main());
+    check_template();
+    return code;
 }
 
 // A server in a thread of this process, for the chat client to talk to.
 class LocalServer {
   public:
-    LocalServer(Args args, int port) : args_(std::move(args)), url_("http://127.0.0.1:" + std::to_string(port)) {
-        // What llama_server(argc, argv) does around its parsing. The backend comes first: its
-        // choice forks, which is to happen while there is one thread.
-        std::setlocale(LC_NUMERIC, "C");
-        std::signal(SIGPIPE, SIG_IGN);
-        ggml_backend_reg_count();
-        common_init();
-        server_stream_session_manager_start();
-        auto argv = as_argv(args_);
-        if (!common_params_parse((int) args_.size(), argv.data(), params_, LLAMA_EXAMPLE_SERVER)) {
-            throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
-        }
+    LocalServer(ServerRequest request, int port)
+        : request_(std::move(request)), url_("http://127.0.0.1:" + std::to_string(port)), params_(server_params(request_)) {
         if (!params_.api_keys.empty()) {
             throw Failure(EXIT_USAGE, "chat cannot use an API key", "serve --api-key KEY can");
         }
@@ -137,6 +144,7 @@ class LocalServer {
         return false;
     }
     const std::string & url() const { return url_; }
+    const common_params & params() const { return params_; }
 
   private:
     // Whatever else it listens on, the client in this process needs the loopback address.
@@ -148,7 +156,7 @@ class LocalServer {
         url_ += params_.api_prefix;
     }
 
-    Args               args_;
+    ServerRequest      request_;
     std::string        url_;
     common_params      params_;
     std::thread        thread_;
@@ -159,18 +167,24 @@ class LocalServer {
 
 // The web page keeps its conversations per address, so the same port is tried first each time.
 static int chat_port(const Args & args) {
-    if (const int asked = port_in(args)) {
-        need_free(asked);
-        return asked;
+    const std::optional<int> asked = port_in(args);
+    if (asked && *asked != 0) {
+        const std::string why = os::why_not_listen("127.0.0.1", *asked);
+        if (why.empty()) return *asked;
+        throw Failure(EXIT_INPUT, "port " + std::to_string(*asked) + " " + why, "choose another with --port N");
     }
-    for (int port = DEFAULT_PORT; port < DEFAULT_PORT + 20; ++port) {
-        if (os::why_not_listen(port).empty()) return port;
+    for (int port = DEFAULT_PORT; !asked && port < DEFAULT_PORT + 20; ++port) {
+        if (os::why_not_listen("127.0.0.1", port).empty()) return port;
     }
     return common_http_get_free_port();
 }
 
 int chat(const Bundle * bundle, Args user) {
     if (wants_help(user)) return serve(bundle, user);
+    if (has_flag(user, {"--models-dir", "--models-preset"})) {
+        throw Failure(EXIT_USAGE, "chat talks to one model", "serve is the one that takes --models-dir");
+    }
+    take_flag(user, {"--llamafile"});
     // Flags of the client stay with the client; what neither knows goes to the server, whose
     // parser then says so.
     const Args for_client = accepted_by(LLAMA_EXAMPLE_CLI, accepted_by(LLAMA_EXAMPLE_SERVER, user, /*inverted*/ true));
@@ -179,10 +193,14 @@ int chat(const Bundle * bundle, Args user) {
     const Args unknown = accepted_by(LLAMA_EXAMPLE_SERVER, not_client, true);
     for_server.insert(for_server.end(), unknown.begin(), unknown.end());
 
-    const Args composed = compose(bundle, LLAMA_EXAMPLE_SERVER, server_extra(bundle, user), for_server);
-    LocalServer server(composed, chat_port(composed));
-    if (!server.ready()) throw Failure(EXIT_INPUT, "the model could not be loaded", "run with -v to see why");
-    if (has_page(bundle, composed)) std::fprintf(stderr, "web page: %s\n", server.url().c_str());
+    ServerRequest request = server_request(bundle, for_server, /*one_model*/ true);
+    const int port = chat_port(request.args);
+    LocalServer server(std::move(request), port);
+    if (!server.ready()) {
+        check_template();
+        throw Failure(EXIT_INPUT, "the model could not be loaded", "run with -v to see why");
+    }
+    if (has_page(bundle, server.params())) std::fprintf(stderr, "web page: %s\n", server.url().c_str());
 
     Args args{title(bundle), "--server-base", server.url()};
     if (bundle) {

@@ -1,0 +1,128 @@
+#include "params.h"
+
+#include <algorithm>
+#include <clocale>
+#include <csignal>
+#include <cstdlib>
+
+#include "../error.h"
+#include "../os.h"
+#include "../seams.h"
+#include "ggml-backend.h"
+#include "router.h"
+#include "server-stream.h"
+#include "templates.h"
+
+namespace ingot {
+
+// What the engine's main does before it parses. The backend comes first: its choice forks, which is to
+// happen while there is one thread.
+static void start_engine() {
+    std::setlocale(LC_NUMERIC, "C");
+    std::signal(SIGPIPE, SIG_IGN);
+    ggml_backend_reg_count();
+    common_init();
+    server_stream_session_manager_start();
+}
+
+static std::string trimmed(const std::string & text) {
+    const char * const space = " \t\r\n";
+    const size_t from = text.find_first_not_of(space);
+    return from == std::string::npos ? "" : text.substr(from, text.find_last_not_of(space) + 1 - from);
+}
+
+// A key that a script left empty would let everybody in, without a word.
+static void check_api_key(common_params & params, const Args & args) {
+    std::vector<std::string> keys;
+    for (const auto & key : params.api_keys) {
+        if (!trimmed(key).empty()) keys.push_back(trimmed(key));
+    }
+    params.api_keys = keys;
+    const bool asked = has_flag(args, {"--api-key", "--api-key-file", "--api_key", "--api_key_file"}) ||
+                       std::getenv("LLAMA_API_KEY") || std::getenv("LLAMA_ARG_API_KEY_FILE");
+    if (asked && keys.empty()) {
+        throw Failure(EXIT_USAGE, "the API key is empty",
+                      "give one with --api-key KEY, or leave it out (and LLAMA_API_KEY unset) to let everybody in");
+    }
+}
+
+static void check_tls(const common_params & params) {
+    if (params.ssl_file_key.empty() && params.ssl_file_cert.empty()) return;
+    throw Failure(EXIT_USAGE, "there is no TLS in this program", "leave out --ssl-*, and put a proxy that speaks https in front");
+}
+
+static bool has_gpu() {
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        if (ggml_backend_dev_type(ggml_backend_dev_get(i)) == GGML_BACKEND_DEVICE_TYPE_GPU) return true;
+    }
+    return false;
+}
+
+// A text to be embedded is one batch, as in `embed`. On a GPU the memory for such a batch is taken
+// at once (logits of every token of it), so that there only an embedding model gets it unasked.
+static void take_whole_texts(common_params & params, const ServerRequest & request) {
+    const bool asked = has_flag(request.args, {"-b", "--batch-size", "--batch_size", "-ub", "--ubatch-size", "--ubatch_size"}) ||
+                       std::getenv("LLAMA_ARG_BATCH") || std::getenv("LLAMA_ARG_UBATCH");
+    const bool embeds = request.bundle && request.bundle->manifest.embedding_model;
+    if (asked || (!embeds && params.n_gpu_layers != 0 && has_gpu())) return;
+    const int MOST = 8192;
+    params.n_batch  = std::max(params.n_batch, params.n_ctx > 0 ? std::min(params.n_ctx, MOST) : MOST);
+    params.n_ubatch = params.n_batch;
+}
+
+// One name, whatever its characters: the engine cuts --alias at commas.
+static void name_model(common_params & params, const ServerRequest & request) {
+    if (router::is_child()) {
+        Args copy = request.args;
+        const Args names = take_values(copy, {"-a", "--alias"});
+        if (!names.empty()) params.model_alias = {names.back()};
+    } else if (request.bundle && params.model_alias.empty()) {
+        params.model_alias = {request.bundle->manifest.name};
+    }
+}
+
+static void leave_out_projector(common_params & params, const ServerRequest & request) {
+    if (!request.bundle || !params.no_mmproj || params.mmproj.path != request.bundle->file.path()) return;
+    params.mmproj.path.clear();
+}
+
+common_params server_params(ServerRequest & request) {
+    start_engine();
+    common_params params;
+    auto argv = as_argv(request.args);
+    if (!common_params_parse((int) request.args.size(), argv.data(), params, LLAMA_EXAMPLE_SERVER)) {
+        throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
+    }
+    check_api_key(params, request.args);
+    check_tls(params);
+    take_whole_texts(params, request);
+    name_model(params, request);
+    leave_out_projector(params, request);
+    const bool embeds = request.bundle && request.bundle->manifest.embedding_model;
+    templates::prepare({request.bundle != nullptr, params.use_jinja, !embeds, request.loud});
+    return params;
+}
+
+static bool is_socket_file(const std::string & host) { return host.size() > 5 && host.rfind(".sock") == host.size() - 5; }
+
+void need_addresses(const common_params & params) {
+    Args hosts;
+    for (const auto & host : params.hostnames) {
+        if (!is_socket_file(host)) hosts.push_back(host);
+    }
+    if (params.port == 0 && hosts.size() > 1) {
+        throw Failure(EXIT_USAGE, "--port 0 takes one address, and --host names several", "give a port with --port N");
+    }
+    // Vertex AI sets a port of its own, which the engine reads by itself.
+    const char * vertex = std::getenv("AIP_MODE");
+    if (params.port == 0 || params.reuse_port || (vertex && std::string(vertex) == "PREDICTION")) return;
+    for (const auto & host : hosts) {
+        const std::string why = os::why_not_listen(host, params.port);
+        if (why.empty()) continue;
+        const std::string of = host == "127.0.0.1" ? "" : " of " + host;
+        throw Failure(EXIT_INPUT, "port " + std::to_string(params.port) + of + " " + why,
+                      "choose another with --port N" + std::string(of.empty() ? "" : ", or another address with --host"));
+    }
+}
+
+}  // namespace ingot

@@ -1,0 +1,36 @@
+#include "responses.h"
+
+#include "engine_post.h"
+
+static bool like_llamafile = false;
+
+void ingot::answer_like_llamafile() { like_llamafile = true; }
+
+// The engine counts a text longer than its batch as a fault of its own. It is the client's to
+// shorten, and clients try a 500 again.
+json ingot_error_response(const std::string & message, error_type type) {
+    const bool too_long = type == ERROR_TYPE_SERVER && message.find("is too large to process") != std::string::npos;
+    return format_error_response(message, too_long ? ERROR_TYPE_INVALID_REQUEST : type);
+}
+
+// {"embedding": [...]} out of [{"index": 0, "embedding": [[...]]}], for one text; anything else stays.
+static void reshape(server_http_res & answer) {
+    if (answer.status != 200 || answer.is_stream()) return;
+    const json list = json::parse(answer.data);
+    if (!list.is_array() || list.size() != 1) return;
+    const json & vectors = list.at(0).at("embedding");
+    if (vectors.size() != 1) return;
+    answer.data = safe_json_to_str({{"embedding", vectors.at(0)}});
+}
+
+static server_http_context::handler_t reshaped(server_http_context::handler_t handler) {
+    return [handler = std::move(handler)](const server_http_req & request) {
+        server_http_res_ptr answer = handler(request);
+        if (answer) reshape(*answer);
+        return answer;
+    };
+}
+
+void server_http_context::post(const std::string & path, const handler_t & handler) const {
+    ingot::engine_post(*this, path, like_llamafile && path == "/embedding" ? reshaped(handler) : handler);
+}
