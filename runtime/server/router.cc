@@ -1,6 +1,7 @@
 #include "router.h"
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "../error.h"
 #include "../seams.h"
@@ -72,7 +73,17 @@ static const std::string FOLDER = "bundle:";
 static bool lists_carried = false;
 static bool lists_folder  = false;
 
+static void need_lists(const common_params & params) {
+    if (!params.models_dir.empty() && !std::filesystem::is_directory(params.models_dir)) {
+        throw Failure(EXIT_INPUT, "there is no folder " + params.models_dir, "--models-dir takes a folder of GGUF files");
+    }
+    if (!params.models_preset.empty() && !std::filesystem::is_regular_file(params.models_preset)) {
+        throw Failure(EXIT_INPUT, "there is no file " + params.models_preset, "--models-preset takes an INI file");
+    }
+}
+
 void prepare(const Bundle * bundle, common_params & params) {
+    need_lists(params);
     // The engine inserts this word into the command line of each child.
     setenv("LLAMA_APP_CMD", "serve", 1);
     lists_carried = bundle && bundle->manifest.first("model");
