@@ -10,7 +10,8 @@ import click
 from ingot.errors import InputError, UsageError
 
 
-def _refuse_dash(text: str) -> None:
+def refuse_dash(text: str) -> None:
+    """Raises UsageError for ``-``, which elsewhere means standard output."""
     if text == "-":
         raise UsageError(
             "the output is a file and is not written to standard output",
@@ -29,7 +30,7 @@ class _OutputFile(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         """Refuse ``-`` and what ends in a slash."""
         text = os.fspath(value)
-        _refuse_dash(text)
+        refuse_dash(text)
         if text.endswith("/"):
             raise InputError(
                 f"{text}: is the name of a folder",
@@ -48,7 +49,7 @@ def output_in(text: str, default: Path) -> Path:
 
     Raises UsageError, InputError ``output-folder-missing``.
     """
-    _refuse_dash(text)
+    refuse_dash(text)
     if not text.endswith("/"):
         return Path(text) if text else default
     if not os.path.isdir(text):
