@@ -17,6 +17,7 @@ foreach (target llama-server-impl llama-cli-impl llama-completion-impl llama-ben
     target_compile_options(${target} PRIVATE -Os)
 endforeach()
 
-file(GLOB VERB_SOURCES CONFIGURE_DEPENDS "${RUNTIME_DIR}/verbs/*.cc" "${RUNTIME_DIR}/server/*.cc" "${RUNTIME_DIR}/ui/*.cc")
+file(GLOB VERB_SOURCES CONFIGURE_DEPENDS "${RUNTIME_DIR}/verbs/*.cc" "${RUNTIME_DIR}/ui/*.cc"
+    "${RUNTIME_DIR}/judge/*.cc" "${RUNTIME_DIR}/server/*.cc")
 set(VERB_LIBRARIES llama-cli-impl llama-server-impl llama-completion-impl llama-bench-impl llama-perplexity-impl
     mtmd vendor-hash)

@@ -125,13 +125,7 @@ static void add_weights(KernelSet & set, const llama_model & model) {
     }
 }
 
-// What the engine says while it works: shown or dropped, but its first complaint is kept.
-struct EngineLog {
-    bool        verbose;
-    std::string complaint;
-};
-
-static void hear(ggml_log_level level, const char * text, void * data) {
+void hear(ggml_log_level level, const char * text, void * data) {
     EngineLog & log = *static_cast<EngineLog *>(data);
     if (log.verbose) std::fputs(text, stderr);
     if (level != GGML_LOG_LEVEL_ERROR || !log.complaint.empty()) return;
@@ -144,7 +138,7 @@ static void hear(ggml_log_level level, const char * text, void * data) {
 
 // A model that the engine accepts and then trips over ends in ggml_abort(), which does not return.
 static void end_after_abort(const char * message) {
-    std::fprintf(stderr, "error: the engine cannot make this model's graph: %s\n", message);
+    std::fprintf(stderr, "error: the engine cannot load this model: %s\n", message);
     std::_Exit(EXIT_INPUT);
 }
 
@@ -213,7 +207,8 @@ static void add_cache(KernelSet & set, llama_model & model, const CacheTypes & c
     }
 }
 
-KernelSet kernel_set_of(const std::string & name, const std::vector<CacheTypes> & caches, bool verbose) {
+KernelSet kernel_set_of(const std::string & name, const std::vector<CacheTypes> & caches, bool verbose,
+                        const std::function<void(llama_model &, EngineLog &)> & also) {
     EngineLog log{verbose, ""};
     llama_log_set(hear, &log);
     ggml_set_abort_callback(end_after_abort);
@@ -222,6 +217,7 @@ KernelSet kernel_set_of(const std::string & name, const std::vector<CacheTypes> 
         const llama_model_ptr model = load_without_weights(name, log);
         add_weights(set, *model);
         for (const CacheTypes & cache : caches) add_cache(set, *model, cache, log);
+        if (also) also(*model, log);
     } catch (...) {
         llama_log_set(nullptr, nullptr);
         throw;

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -19,6 +20,8 @@
 #include <nlohmann/json.hpp>
 
 #include "ggml.h"
+
+struct llama_model;
 
 namespace ingot {
 
@@ -64,10 +67,21 @@ struct CacheTypes {
     ggml_type v = GGML_TYPE_F16;
 };
 
+// What the engine says while it works: shown or dropped, but its first complaint is kept.
+struct EngineLog {
+    bool        verbose;
+    std::string complaint;
+};
+
+// The engine's log callback; `data` is an EngineLog.
+void hear(ggml_log_level level, const char * text, void * data);
+
 // Asks the engine about the model `name` (seams.h), with the caches that `caches` lists; at least
-// one. Reads no weights. The engine's log goes to stderr if `verbose`, else nowhere.
+// one. Reads no weights. The engine's log goes to stderr if `verbose`, else nowhere. `also` is called
+// with the loaded model.
 // Throws Failure(EXIT_INPUT) when it cannot make this model's graphs. To be called in a program
 // that does nothing else with the engine: should the engine abort, the program ends.
-KernelSet kernel_set_of(const std::string & name, const std::vector<CacheTypes> & caches, bool verbose);
+KernelSet kernel_set_of(const std::string & name, const std::vector<CacheTypes> & caches, bool verbose,
+                        const std::function<void(llama_model &, EngineLog &)> & also = {});
 
 }  // namespace ingot

@@ -70,7 +70,7 @@ static int run(int argc, char ** argv) {
 
     Request request = parse_request(Args(argv + (argc > 0), argv + argc));
     be_deterministic(take_flag(request.rest, {"--deterministic"}));
-    gpu::set_options(gpu::take_options(request.rest));
+    gpu::set_options(gpu::take_options(request.rest, bundle ? bundle->manifest.default_args : Args{}));
     const bool recompile = gpu::options().recompile && request.verb != "recompile" && request.verb != "doctor";
     if (recompile && request.verb.empty() && !names_verb_by_flag(request.rest)) request.verb = "recompile";
     if (request.verb.empty()) request.verb = implied_verb(request.rest);

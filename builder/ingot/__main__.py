@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -15,8 +14,10 @@ from collections.abc import Sequence
 import click
 
 from ingot.cli import root
+from ingot.console import json_text, printable_lines
 from ingot.errors import IngotError, InputError, UsageError
 from ingot.frozen import ENDING_SIGNALS, interrupt_once, is_frozen
+from ingot.streams import abandon_output, open_standard_streams, output_fault, say
 
 INTERRUPTED = 130
 COMPLETE = "_INGOT_COMPLETE"  # what a completion script sets; see ingot completion
@@ -25,6 +26,7 @@ COMPLETE = "_INGOT_COMPLETE"  # what a completion script sets; see ingot complet
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (``sys.argv`` by default) and return the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    open_standard_streams()
     _end_politely()
     try:
         status = _dispatch(words)
@@ -34,15 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _report(_from_click(error), words)
     except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our stdout went away (`| head`): not an error, and Python must not
-        # complain about it once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_output()  # its reader went away (`| head`), which is not an error
         return 0
     except OSError as error:
         return _report(_from_os(error), words)
+    except UnicodeEncodeError as error:
+        return _report(_from_name(error), words)
     return status
 
 
@@ -78,8 +80,24 @@ def _from_click(error: click.ClickException) -> IngotError:
 
 def _from_os(error: OSError) -> IngotError:
     """A file system error that no library function put into words of its own."""
+    if output_fault():
+        abandon_output()
+        return InputError(
+            f"cannot write to standard output: {error.strerror or error}",
+            hint="everything but this output is done",
+            code="output-lost",
+        )
     where = f"{error.filename}: " if error.filename else ""
     return InputError(f"{where}{error.strerror or error}", code="os-error")
+
+
+def _from_name(error: UnicodeEncodeError) -> IngotError:
+    """A file name that is not UTF-8, where only text can stand."""
+    return InputError(
+        f"{error.object[:200]!r} is not UTF-8",
+        hint="rename the file, or give it a link with another name",
+        code="bad-name",
+    )
 
 
 def _wants_json(words: Sequence[str]) -> bool:
@@ -88,17 +106,24 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 
 def _report(error: IngotError, words: Sequence[str]) -> int:
-    try:
-        if _wants_json(words):
-            print(json.dumps(error.document(), indent=2, ensure_ascii=False), flush=True)
-        else:
-            red, plain = ("\x1b[31m", "\x1b[0m") if _coloured() else ("", "")
-            print(f"{red}error:{plain} {error.message}", file=sys.stderr)
-            if error.hint:
-                print(f"hint: {error.hint}", file=sys.stderr)
-    except OSError:
-        pass  # Nobody listens; the status still says it.
+    if not (_wants_json(words) and _print_document(error)):
+        red, plain = ("\x1b[31m", "\x1b[0m") if _coloured() else ("", "")
+        say(f"{red}error:{plain} {printable_lines(error.message)}")
+        if error.hint:
+            say(f"hint: {printable_lines(error.hint)}")
     return error.exit_code
+
+
+def _print_document(error: IngotError) -> bool:
+    """Print the error as JSON; False when standard output cannot be written."""
+    if error.code == "output-lost":
+        return False
+    try:
+        print(json_text(error.document()), flush=True)
+    except OSError:
+        abandon_output()
+        return False
+    return True
 
 
 def _coloured() -> bool:

@@ -6,6 +6,7 @@ do not know which of the two they talk to.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -72,11 +73,37 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}"
 
 
+def printable(text: str) -> str:
+    """Text from a file, on one line and safe for a terminal: whatever is no printable character is
+    shown as an escape, and a byte of a name that is not UTF-8 as ``\\xe9``.
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for text of several lines, with tabs."""
+    return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+
+
+def json_text(document: object) -> str:
+    """JSON for people too: whatever is no printable character is escaped, and so are the bytes of a
+    name that is not UTF-8, as lone surrogates.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
+def _escape(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
 class _LiveStep:
     """State of one step; only the Console draws it."""
 
     def __init__(self, title: str, now: float) -> None:
-        self.title = title
+        self.title = printable(title)
         self.note = ""
         self.done = 0.0
         self.total: float | None = None
@@ -90,7 +117,7 @@ class _LiveStep:
         counting = (self.total is None) == (total is None)
         self.done, self.total = done, total
         if note:
-            self.note = note
+            self.note = printable(note)
         if self._first is None or done < self._first[1] or not counting:
             self._first = (time.monotonic(), done)
 
@@ -148,7 +175,7 @@ class Console:
         """Write one line above whatever is live."""
         with self._guard:
             self._erase()
-            self._write(message + "\n")
+            self._write(printable_lines(message) + "\n")
             self._draw()
 
     @contextmanager

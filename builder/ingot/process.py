@@ -50,11 +50,13 @@ class Completed:
     lines: tuple[str, ...]
 
 
-def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Our environment for a child, less what is meant for a frozen us, with ``extra`` on top."""
-    env = without_bootloader(dict(os.environ))
-    env.update(extra or {})
-    return env
+def child_env(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """Our environment for a child, less what is meant for a frozen us, with ``extra`` on top.
+
+    None in ``extra`` takes a variable away.
+    """
+    env: dict[str, str | None] = {**without_bootloader(dict(os.environ)), **(extra or {})}
+    return {key: value for key, value in env.items() if value is not None}
 
 
 def useful_lines(lines: Sequence[str], limit: int = QUOTED_LINES) -> list[str]:
@@ -77,7 +79,7 @@ def run(
     *,
     log: Path,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
     what: str | None = None,
@@ -101,7 +103,7 @@ def run(
     started = time.monotonic()
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     with log.open("ab") as record:
-        record.write(_echo(words, cwd, env).encode())
+        record.write(_echo(words, cwd, env).encode("utf-8", "surrogateescape"))
         record.flush()
         with _running_guard:
             if _refusing.is_set():
@@ -153,9 +155,9 @@ def _end_all() -> None:
         _end(child)
 
 
-def _echo(words: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None) -> str:
+def _echo(words: Sequence[str], cwd: Path | None, env: Mapping[str, str | None] | None) -> str:
     where = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
-    settings = "".join(f"{k}={shlex.quote(v)} " for k, v in sorted((env or {}).items()))
+    settings = "".join(f"{k}={shlex.quote(v or '')} " for k, v in sorted((env or {}).items()))
     return f"\n$ {where}{settings}{shlex.join(words)}\n"
 
 
@@ -163,7 +165,7 @@ def _start(
     words: list[str],
     name: str,
     cwd: Path | None,
-    env: Mapping[str, str] | None,
+    env: Mapping[str, str | None] | None,
     log: Path,
     stderr: BinaryIO | None,
 ) -> subprocess.Popen[bytes]:

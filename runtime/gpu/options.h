@@ -19,8 +19,9 @@ struct Options {
     AskedTools tools;                // --nvcc, --hipcc, --host-compiler: paths
 };
 
-// Removes them from `args`. Throws Failure(EXIT_USAGE).
-Options take_options(Args & args);
+// Removes them from `args`; those among the author's defaults `baked` count where `args` say nothing.
+// Throws Failure(EXIT_USAGE).
+Options take_options(Args & args, const Args & baked = {});
 
 // Those of this process, set once by main().
 const Options & options();

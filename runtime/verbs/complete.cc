@@ -13,6 +13,8 @@ int llama_perplexity(int argc, char ** argv);
 
 namespace ingot::verbs {
 
+static constexpr const char * TEMPLATE = "--chat-template";
+
 static std::string read_stdin() {
     std::string text{std::istreambuf_iterator<char>(std::cin), {}};
     // As the engine does for -f: the newline that ends a file is not part of the prompt.
@@ -38,6 +40,11 @@ int complete(const Bundle * bundle, Args user) {
         // In front, so that a flag of the user's that lacks its value can't swallow them.
         user.insert(user.begin(), {"-p", text});
         if (piped) user.insert(user.begin(), "--no-escape");  // piped text is taken literally
+    }
+    // The author's chat template is for chat and serve: completion has no use for it, and its parser
+    // refuses all but the engine's built-in ones.
+    if (bundle && has_flag(bundle->manifest.default_args, {TEMPLATE}) && !has_flag(user, {TEMPLATE})) {
+        user.insert(user.begin(), {TEMPLATE, ""});
     }
     Args args = compose(bundle, LLAMA_EXAMPLE_COMPLETION, extra, user);
     auto argv = as_argv(args);

@@ -11,7 +11,7 @@ Verbs verbs_of_executables() {
             {"extract", verbs::extract},     {"licenses", verbs::licenses},   {"sbom", verbs::sbom},
             {"recipe", verbs::recipe},       {"version", verbs::version},     {"help", verbs::help},
             {"kernels", verbs::kernels},     {"recompile", verbs::recompile}, {"doctor", verbs::doctor},
-            {"trace", verbs::trace}};
+            {"trace", verbs::trace},         {"check-model", verbs::check_model}, {"check-args", verbs::check_args}};
 }
 
 }  // namespace ingot

@@ -34,4 +34,8 @@ int doctor(const Bundle * bundle, Args user);
 // What a GPU module must offer for a model (kernels.cc).
 int kernels(const Bundle * bundle, Args user);
 
+// What the builder asks before it writes an executable; not listed by help (check_model.cc, check_args.cc).
+int check_model(const Bundle * bundle, Args user);
+int check_args(const Bundle * bundle, Args user);
+
 }  // namespace ingot::verbs

@@ -14,6 +14,9 @@ from ingot.console import NullProgress
 from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
 from ingot.engine.runtime import choose_target, runtime_folder, runtime_key
+from ingot.errors import InputError
+from ingot.gguf.join import load_weights
+from ingot.gguf.reader import read_gguf
 from ingot.recipe.build import Changes, build, repack
 from ingot.recipe.plan import Artefact
 from tests.conftest import Ingot
@@ -22,10 +25,12 @@ from tests.unit.gguf.test_kernels import DOCUMENT
 
 # A program that checks its arguments as far as it matters and answers.
 ANSWERS = (
-    b'#!/bin/sh\n[ "$1 $2 $3" = \'kernels --json -m\' ] && [ -f "$4" ] || exit 2\n'
+    b'#!/bin/sh\n[ "$1" = check-args ] && exit 0\n'
+    b'[ "$1 $2" = \'check-model -m\' ] && [ -f "$3" ] || exit 2\n'
     b'echo noise >&2\necho "$@" >> "$(dirname "$0")/asked"\n'
-    b"echo '" + json.dumps(DOCUMENT).encode() + b"'\n"
+    b"echo '" + json.dumps({"kernels": DOCUMENT, "template_fault": ""}).encode() + b"'\n"
 )
+COPIES = ANSWERS.replace(b"echo noise >&2", b'cp "$3" "$(dirname "$0")/seen"')
 REFUSES = b"#!/bin/sh\necho 'error: the engine cannot load this model: odd' >&2\nexit 3\n"
 
 
@@ -60,13 +65,16 @@ def test_kernels_of_a_gguf(ingot: Ingot, cache: Path, tmp_path: Path) -> None:
         assert words in text
 
 
-def test_kernels_of_a_split_gguf_asks_for_its_first_part(
-    ingot: Ingot, cache: Path, tmp_path: Path
+@pytest.mark.parametrize("ending", ["gguf", "GGUF"])
+def test_kernels_of_a_split_gguf_asks_for_the_joined_header(
+    ending: str, ingot: Ingot, cache: Path, tmp_path: Path
 ) -> None:
-    program = use_program(ANSWERS)
-    parts = write_split(tmp_path)
+    program = use_program(COPIES)
+    parts = [path.rename(path.with_suffix(f".{ending}")) for path in write_split(tmp_path)]
     assert ingot("kernels", parts[2]).returncode == 0
-    assert str(parts[0]) in (program.parent / "asked").read_text()
+    seen = read_gguf(program.parent / "seen")
+    assert [tensor.name for tensor in seen.tensors] == [f"blk.{n}.attn_q.weight" for n in range(3)]
+    assert seen.size == load_weights(parts[0]).size and "split.count" not in seen.kv
 
 
 def test_the_engines_refusal_is_one_error(ingot: Ingot, cache: Path, tmp_path: Path) -> None:
@@ -74,8 +82,8 @@ def test_the_engines_refusal_is_one_error(ingot: Ingot, cache: Path, tmp_path: P
     done = ingot("kernels", write_model(tmp_path / "m.gguf"), "--json")
     assert done.returncode == 3
     error = json.loads(done.stdout)["error"]
-    assert error["code"] == "no-kernel-set"
-    assert "m.gguf" in error["message"] and error["message"].endswith("load this model: odd")
+    assert error["code"] == "engine-refuses"
+    assert error["message"] == f"{tmp_path / 'm.gguf'}: the engine cannot load it: odd"
 
 
 @pytest.mark.parametrize("answer", ["{}", "[]", "not json", '{"ops": 1}', ""])
@@ -100,7 +108,7 @@ def test_the_manifest_carries_it_and_inspect_shows_it(
     model = write_model(tmp_path / "m.gguf")
     built = ingot("build", model, "-o", tmp_path / "hello", "--args", "-ctk f16 -ctk q8_0 -c 64")
     assert built.returncode == 0 and "note: " not in built.stderr
-    assert (program.parent / "asked").read_text().split()[4:] == ["-ctk", "q8_0", "-ctv", "f16"]
+    assert (program.parent / "asked").read_text().split()[3:] == ["-ctk", "q8_0", "-ctv", "f16"]
     program.unlink()  # what follows reads the manifest only
     assert json.loads(ingot("kernels", tmp_path / "hello", "--json").stdout) == DOCUMENT
     document = json.loads(ingot("inspect", tmp_path / "hello", "--json").stdout)
@@ -109,27 +117,62 @@ def test_the_manifest_carries_it_and_inspect_shows_it(
     assert "Kernel set" in text and "heads 64/64, 2 queries each" in text
 
 
-def test_a_model_that_the_engine_refuses_is_built_without_it(
+# What the stand-in does -> the reason in the error. A hang is ended by the engine's time limit.
+FAULTS = {
+    "refusal": (REFUSES, "odd"),
+    "assertion": (REFUSES.replace(b"odd", b"GGML_ASSERT(a) failed"), "GGML_ASSERT(a) failed"),
+    "crash": (b"#!/bin/sh\nkill -SEGV $$\n", "crashed (SIGSEGV)"),
+    "silence": (b"#!/bin/sh\nexit 3\n", "ended with 3"),
+    "escapes": (REFUSES.replace(b"odd", b"\x1b[31m\xc2\x9bx"), "\\x1b[31m\\x9bx"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_model_that_the_engine_refuses_is_not_built(
+    fault: str, ingot: Ingot, cache: Path, tmp_path: Path
+) -> None:
+    program, reason = FAULTS[fault]
+    use_program(program)
+    model = write_model(tmp_path / "m.gguf")
+    done = ingot("build", model, "-o", tmp_path / "hello")
+    first, hint = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (3, "")
+    assert first == f"error: {model}: the engine cannot load it: {reason}"
+    assert hint.startswith("hint: ")
+    assert sorted(tmp_path.glob("hello*")) == []
+
+
+def test_a_debugger_is_never_started(ingot: Ingot, cache: Path, tmp_path: Path) -> None:
+    program = b'#!/bin/sh\necho "error: $GGML_NO_BACKTRACE,$LLAMA_ARG_CTX_SIZE." >&2\nexit 3\n'
+    use_program(program)
+    done = ingot("kernels", write_model(tmp_path / "m.gguf"), env={"LLAMA_ARG_CTX_SIZE": "no"})
+    assert "the engine cannot load it: 1,." in done.stderr
+
+
+def test_an_engine_that_cannot_be_started_is_a_note(
     ingot: Ingot, cache: Path, tmp_path: Path
 ) -> None:
-    use_program(REFUSES)
-    done = ingot("build", write_model(tmp_path / "m.gguf"), "-o", tmp_path / "hello", "--json")
+    seed_cache()  # no program at all
+    model = write_model(tmp_path / "m.gguf")
+    done = ingot("build", model, "-o", tmp_path / "hello", "--json")
     assert done.returncode == 0
-    assert "note: m: no kernel set: the engine cannot load this model: odd; " in done.stderr
+    assert "note: nothing was asked of the engine: cannot start the engine" in done.stderr
     result = json.loads(done.stdout)
     assert "kernels" not in result["manifest"]["model"] and len(result["notes"]) == 1
     assert "Kernel set" not in ingot("inspect", tmp_path / "hello").stdout
 
 
 def test_an_executable_without_it_is_asked_about(ingot: Ingot, cache: Path, tmp_path: Path) -> None:
-    program = use_program(REFUSES)
+    seed_cache()
     model = write_model(tmp_path / "m.gguf")
     assert ingot("build", model, "-o", tmp_path / "old").returncode == 0
-    copying = ANSWERS.replace(b"echo noise >&2", b'cp "$4" "$(dirname "$0")/seen"')
-    program.write_bytes(copying)
-    record = json.loads((program.parent / "runtime.json").read_text())
-    record["files"]["program"] = len(copying)
-    (program.parent / "runtime.json").write_text(json.dumps(record))
+    folder = runtime_folder(runtime_key(load_sources(), choose_target(load_sources())))
+    program = folder / "program"
+    program.write_bytes(COPIES)
+    program.chmod(0o755)
+    record = json.loads((folder / "runtime.json").read_text())
+    record["files"]["program"] = len(COPIES)
+    (folder / "runtime.json").write_text(json.dumps(record))
     assert json.loads(ingot("kernels", tmp_path / "old", "--json").stdout) == DOCUMENT
     seen, whole = (program.parent / "seen").read_bytes(), model.read_bytes()
     assert len(seen) == len(whole)
@@ -149,6 +192,7 @@ def test_repack_asks_the_new_runtime(tmp_path: Path) -> None:
     repack(artefact.output, answers[1], artefact.output, NullProgress(), changes=Changes(ui=False))
     assert manifest_of(artefact.output).about.model["kernels"] == other
     refusing = runtime_with(tmp_path / "c", REFUSES)
-    result = repack(artefact.output, refusing, artefact.output, NullProgress())
-    assert "kernels" not in result.manifest.about.model
-    assert result.notes and result.notes[0].startswith("m: no kernel set: ")
+    with pytest.raises(InputError) as caught:
+        repack(artefact.output, refusing, artefact.output, NullProgress())
+    assert caught.value.message == "models/m.gguf: the engine cannot load it: odd"
+    assert manifest_of(artefact.output).about.model["kernels"] == other

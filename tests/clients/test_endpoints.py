@@ -170,11 +170,11 @@ def test_a_stream_that_broke_off_goes_on(open_server: Server) -> None:
     first = ask(
         open_server, "POST", "/v1/chat/completions", {**question, "stream": True}, headers=named
     )
+    again = ask(open_server, "GET", "/v1/stream?conv_id=talk&from=0").text
+    assert again == first.text and again.endswith("data: [DONE]\n\n")
     known = {"conversation_ids": ["talk", "another"]}
     (found,) = ask(open_server, "POST", "/v1/streams/lookup", known).document
     assert found["conversation_id"] == "talk" and found["is_done"]
-    again = ask(open_server, "GET", "/v1/stream?conv_id=talk&from=0").text
-    assert again == first.text and again.endswith("data: [DONE]\n\n")
     assert ask(open_server, "DELETE", "/v1/stream?conv_id=talk").status == 204
     assert ask(open_server, "GET", "/v1/stream?conv_id=talk&from=0").status == 404
 

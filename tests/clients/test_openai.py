@@ -1,10 +1,8 @@
-"""The ``openai`` package beyond chat: Responses, completions, embeddings, transcription."""
+"""The ``openai`` package beyond chat: Responses, completions, embeddings, models."""
 
 from __future__ import annotations
 
-import io
 import math
-import wave
 from typing import Any
 
 import openai
@@ -88,18 +86,3 @@ def test_one_model_is_listed_and_cannot_be_asked_for_alone(client: openai.OpenAI
     assert [model.id for model in client.models.list()] == ["smollm2"]
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("smollm2")
-
-
-def test_without_a_model_that_hears_transcription_says_so(client: openai.OpenAI) -> None:
-    sound = io.BytesIO()
-    with wave.open(sound, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(16000)
-        out.writeframes(bytes(3200))
-    with pytest.raises(openai.APIStatusError) as refused:
-        client.audio.transcriptions.create(
-            model="smollm2", file=("tone.wav", sound.getvalue(), "audio/wav")
-        )
-    assert refused.value.status_code == 501
-    assert "does not support audio input" in refused.value.message

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from gguf import GGUFReader, GGUFWriter
 
+from tests.models.ggufs import copy_metadata, copy_tensors, save, string_value
 from tests.models.packages import Wheel, unpack
 from tests.models.packages import python as run_python
 
@@ -88,3 +90,21 @@ def key(engine: Path) -> str:
     for name in ("convert_hf_to_gguf.py", "conversion/base.py", "conversion/bert.py"):
         digest.update((engine / name).read_bytes())
     return digest.hexdigest()[:16]
+
+
+def reranker(to: Path, *, base: Path, seed: int = 14) -> Path:
+    """Write the converted encoder ``base`` with a classification head, as rerankers have one.
+
+    The head is one linear layer of random weights (``head``) on the vector of the first token.
+    """
+    reader = GGUFReader(base)
+    writer = GGUFWriter(to, string_value(reader, "general.architecture"))
+    copy_metadata(reader, writer)
+    copy_tensors(reader.tensors, writer)
+    writer.add_tensor("cls.output.weight", head(seed).reshape(1, DIMENSIONS))
+    return save(writer, to)
+
+
+def head(seed: int = 14) -> npt.NDArray[np.float32]:
+    """The weights of the classification head, shape (384,)."""
+    return np.random.default_rng(seed).standard_normal(DIMENSIONS, dtype=np.float32)

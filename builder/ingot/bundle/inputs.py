@@ -7,6 +7,7 @@ joined into one included, can be planned without a temporary file.
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -67,11 +68,18 @@ def open_input(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         os.close(fd)
 
 
+def _folder_hint(path: Path) -> str:
+    """What to do with a folder that was given as a model."""
+    if os.path.exists(path / "config.json"):
+        return f"make a GGUF of it: ingot convert {shlex.quote(str(path))} -o NAME.gguf"
+    return "give a .gguf file in it; 'ingot convert' makes one of a Hugging Face checkpoint"
+
+
 def _regular_size(path: Path, status: os.stat_result) -> int:
     if stat.S_ISDIR(status.st_mode):
         raise InputError(
             f"{path}: is a folder, not a file",
-            hint="give a .gguf file; a Hugging Face folder needs converting first",
+            hint=_folder_hint(path),
             code="file-is-folder",
         )
     if not stat.S_ISREG(status.st_mode):

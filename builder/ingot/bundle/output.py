@@ -163,7 +163,7 @@ class OutputFile:
             os.close(self.fd)
 
     def _hidden_name(self) -> Path:
-        stem = self.path.name.encode()[:200].decode(errors="ignore")
+        stem = os.fsencode(self.path.name)[:200].decode(errors="ignore")
         return self.path.with_name(f".{stem}.ingot-{secrets.token_hex(4)}.partial")
 
 

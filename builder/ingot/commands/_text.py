@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingot.bundle.manifest import RecordedTest
-from ingot.console import size
+from ingot.console import printable, size
 from ingot.gguf.kernels import KernelSet
 
 
@@ -17,7 +17,11 @@ def engine_line(engine: Mapping[str, Any]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Lines with aligned columns, two spaces apart; columns in ``right`` are right-aligned."""
+    """Lines with aligned columns, two spaces apart; columns in ``right`` are right-aligned.
+
+    Cells are one line each and safe for a terminal.
+    """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
@@ -87,10 +91,5 @@ def tests_line(tests: Sequence[RecordedTest] | None) -> str:
     return f"{line}; failed: {', '.join(failed)}" if failed else line
 
 
-def printable(text: str) -> str:
-    """Text from a file, safe for a terminal: control characters shown as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def _plain(value: object) -> str:
-    return "-" if value is None else printable(str(value))
+    return "-" if value is None else str(value)

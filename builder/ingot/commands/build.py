@@ -11,12 +11,14 @@ from click.core import ParameterSource
 from ingot.bundle.format import safe_file_name
 from ingot.bundle.manifest import MODULE
 from ingot.bundle.output import check_output
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_note, print_text
 from ingot.commands._models import REFERENCE, Models, Wanted, fetch_models, find_models
+from ingot.commands._outputs import output_in, refuse_dash
 from ingot.commands._recipes import is_recipe, open_recipe, to_build, with_lock
 from ingot.commands._text import engine_line
-from ingot.console import Console, size
+from ingot.console import Console, printable, size
 from ingot.errors import UsageError
+from ingot.gguf.pieces import is_piece, refuse_piece
 from ingot.paths import make_folder
 from ingot.recipe.args import split_args
 from ingot.recipe.build import BuildResult
@@ -40,7 +42,13 @@ _FILE = click.Path(path_type=Path)
 )
 @click.argument("model", type=REFERENCE, required=False)
 @click.option("-hf", "--hf-repo", "hf", metavar="ORG/REPO[:QUANT]", help="MODEL, as in llama.cpp.")
-@click.option("-o", "--output", type=_FILE, help="The executable; default: MODEL without .gguf.")
+@click.option(
+    "-o",
+    "--output",
+    type=REFERENCE,
+    metavar="PATH",
+    help="The executable, or FOLDER/ to put it there; default: MODEL without .gguf.",
+)
 @click.option("--name", help="What the executable calls itself; default: the model's file name.")
 @click.option("--description", help="One line for its help.")
 @click.option(
@@ -76,7 +84,7 @@ _FILE = click.Path(path_type=Path)
 def command(
     model: str | None,
     hf: str | None,
-    output: Path | None,
+    output: str | None,
     name: str | None,
     description: str | None,
     args: tuple[str, ...],
@@ -104,12 +112,13 @@ def command(
     Or MODEL is a recipe, a file that ends in .toml: then -o names a folder.
     """
     progress = Console()
+    refuse_dash(output or "")
     if is_recipe(model):
         given = click.get_current_context().get_parameter_source
         _refuse_beside_recipe([key for key in _OF_A_MODEL if given(key) is _COMMAND_LINE])
         results = _build_recipe(
             Path(str(model)),
-            output or Path(),
+            Path(output or ""),
             targets,
             progress,
             locked=locked,
@@ -122,10 +131,10 @@ def command(
     if locked or targets:
         raise UsageError("--locked and --target are for recipes")
     wanted = Wanted(model, hf, mmproj, loras, draft, projector=not no_mmproj)
-    models, output = _fetch(wanted, output, progress, offline=offline, force=force)
+    models, path = _fetch(wanted, output, progress, offline=offline, force=force)
     artefact = Artefact(
         model=models.model,
-        output=output,
+        output=path,
         name=name,
         description=description,
         args=split_args(args),
@@ -181,23 +190,26 @@ def _build_recipe(
 
 
 def _fetch(
-    wanted: Wanted, output: Path | None, progress: Console, *, offline: bool, force: bool
+    wanted: Wanted, asked: str | None, progress: Console, *, offline: bool, force: bool
 ) -> tuple[Models, Path]:
     """The models, here, and the output, which is checked before gigabytes are fetched."""
     found = find_models(wanted, offline=offline)
-    if output is None and found.file_name.endswith(".gguf"):
-        output = _default_output(Path(found.file_name))
+    output = None
+    if asked is not None and not asked.endswith("/"):
+        output = output_in(asked, Path())
+    elif found.file_name.lower().endswith(".gguf"):
+        output = _default_output(asked, Path(found.file_name))
     if output is not None:
         check_output(output, (), force=force)
     models = fetch_models(found, progress)
-    return models, output if output is not None else _default_output(models.model)
+    return models, output if output is not None else _default_output(asked, models.model)
 
 
 def show(result: BuildResult, as_json: bool) -> None:
     """Print what was written."""
     manifest = result.manifest
     for note in result.notes:
-        click.echo(f"note: {note}", err=True)
+        print_note(note)
     if as_json:
         document = {
             "output": str(result.path),
@@ -210,21 +222,25 @@ def show(result: BuildResult, as_json: bool) -> None:
         print_json(document)
         return
     model = manifest.about.model
-    click.echo(f"{result.path}  {size(manifest.file_size)}")
-    click.echo(f"  model   {model['architecture']} {model['quantization']}, {size(model['size'])}")
-    click.echo(f"  engine  {engine_line(manifest.about.engine)}")
+    print_text(f"{result.path}  {size(manifest.file_size)}")
+    kind = printable(f"{model['architecture']} {model['quantization']}")
+    print_text(f"  model   {kind}, {size(model['size'])}")
+    print_text(f"  engine  {engine_line(manifest.about.engine)}")
     for entry in manifest.with_role(MODULE):
         if entry.gpu:
             covers = entry.gpu.covers
-            click.echo(f"  gpu     {entry.gpu.kind}: {covers}, {size(entry.size)}")
+            print_text(f"  gpu     {entry.gpu.kind}: {covers}, {size(entry.size)}")
 
 
-def _default_output(model: Path) -> Path:
-    stem = safe_file_name(model.name)
-    if not stem.endswith(".gguf"):
-        raise UsageError(
-            f"{model}: the name does not end in .gguf, so there is no name for the output",
-            hint="give one with -o",
-            code="no-output-name",
-        )
-    return Path(stem.removesuffix(".gguf"))
+def _default_output(asked: str | None, model: Path) -> Path:
+    """The model's name without its ending; ``asked`` may be a folder for it."""
+    name = safe_file_name(model.name)
+    if name.lower().endswith(".gguf"):
+        return output_in(asked or "", Path(name[: -len(".gguf")]))
+    if is_piece(model):
+        refuse_piece(model)
+    raise UsageError(
+        f"{model}: the name does not end in .gguf, so there is no name for the output",
+        hint="give one with -o",
+        code="no-output-name",
+    )

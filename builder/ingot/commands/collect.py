@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ingot.bundle.reader import is_bundle, open_bundle
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.console import size
 from ingot.errors import InputError
 from ingot.paths import make_folder
@@ -45,8 +45,8 @@ def command(folders: tuple[Path, ...], output: Path, as_json: bool) -> None:
         print_json({"folder": str(output), "executables": rows})
         return
     for row in rows:
-        click.echo(f"{str(row['sha256'])[:12]}…  {row['file']}, {size(int(str(row['size'])))}")
-    click.echo(str(output / SUMS))
+        print_text(f"{str(row['sha256'])[:12]}…  {row['file']}, {size(int(str(row['size'])))}")
+    print_text(str(output / SUMS))
 
 
 def _make_executable(path: Path) -> None:

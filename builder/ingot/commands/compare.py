@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._text import table
 from ingot.console import Console
 from ingot.errors import AnswerNo, InputError, UsageError
@@ -103,11 +103,11 @@ def _check_folder(output: Path | None) -> None:
 
 def _show(document: Mapping[str, Any]) -> None:
     if "precision" in document:
-        click.echo("\n".join(_study_lines(document)))
+        print_text("\n".join(_study_lines(document)))
         return
     if "comparisons" in document:
-        click.echo("\n".join(_series_lines(document["comparisons"])))
-        click.echo(f"verdict: {document['verdict']}, the worst of them")
+        print_text("\n".join(_series_lines(document["comparisons"])))
+        print_text(f"verdict: {document['verdict']}, the worst of them")
         return
     for part, lines in (
         ("text", _text_lines),
@@ -116,10 +116,10 @@ def _show(document: Mapping[str, Any]) -> None:
         ("embeddings", _vector_lines),
     ):
         if document.get(part):
-            click.echo("\n".join(lines(document[part])))
-    click.echo(f"verdict: {document['verdict']}")
+            print_text("\n".join(lines(document[part])))
+    print_text(f"verdict: {document['verdict']}")
     for reason in document["reasons"]:
-        click.echo(f"  {reason}")
+        print_text(f"  {reason}")
 
 
 def _text_lines(text: Mapping[str, Any]) -> list[str]:

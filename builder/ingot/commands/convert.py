@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_note, print_text
+from ingot.commands._outputs import OUTPUT
 from ingot.commands._text import model_lines
 from ingot.console import Console, size
 from ingot.engine.pin import load_sources
@@ -23,7 +24,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.argument("folder", type=_FILE)
 @click.argument("out", type=_FILE, required=False)
-@click.option("-o", "--output", type=_FILE, help="The GGUF; default: the folder's name.")
+@click.option("-o", "--output", type=OUTPUT, help="The GGUF; default: the folder's name.")
 @click.option(
     "--type",
     "kind",
@@ -75,15 +76,15 @@ def command(
             }
         )
         return
-    click.echo(f"{done.path}  {size(done.facts.size)}")
-    click.echo("\n".join(model_lines(done.facts.to_json())))
+    print_text(f"{done.path}  {size(done.facts.size)}")
+    print_text("\n".join(model_lines(done.facts.to_json())))
 
 
 def _show_layout(done: Relaid, as_json: bool) -> None:
     if as_json:
         print_json({**vars(done), "folder": str(done.folder), "left_out": list(done.left_out)})
         return
-    click.echo(f"{done.folder}  {done.tensors} tensors, {size(done.size)}")
+    print_text(f"{done.folder}  {done.tensors} tensors, {size(done.size)}")
     if done.left_out:
         names = ", ".join(done.left_out)
-        click.echo(f"note: left out, as it is code or too large: {names}", err=True)
+        print_note(f"left out, as it is code or too large: {names}")

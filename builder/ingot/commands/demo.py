@@ -10,7 +10,7 @@ import click
 from ingot import process
 from ingot.bundle.output import check_output
 from ingot.bundle.reader import is_bundle
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._recipes import open_recipe, to_build
 from ingot.console import Console, size
 from ingot.engine.pin import repository
@@ -89,6 +89,6 @@ def command(output: Path, force: bool, as_json: bool) -> None:
             }
         )
         return
-    click.echo(f"{shown}  {size(demo.size)}, one file, nothing else needed. It wrote:\n")
-    click.echo(demo.prompt + demo.text)
-    click.echo(f"\nTalk to it: {shown}    Its web page: {shown} serve    More: {shown} --help")
+    print_text(f"{shown}  {size(demo.size)}, one file, nothing else needed. It wrote:\n")
+    print_text(demo.prompt + demo.text)
+    print_text(f"\nTalk to it: {shown}    Its web page: {shown} serve    More: {shown} --help")

@@ -9,7 +9,7 @@ import click
 
 from ingot.bundle.compare import Difference, differences
 from ingot.bundle.reader import open_bundle
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.errors import AnswerNo
 
 _SHOWN = 24  # characters of a value; hashes are told apart by fewer
@@ -36,13 +36,13 @@ def command(first: Path, second: Path, as_json: bool) -> None:
     print_differences(found)
     if found:
         raise AnswerNo(f"{first} and {second} differ", code="different")
-    click.echo("they hold the same")
+    print_text("they hold the same")
 
 
 def print_differences(found: Sequence[Difference]) -> None:
     """A line for each."""
     for item in found:
-        click.echo(f"{item.what}: {_shown(item)}")
+        print_text(f"{item.what}: {_shown(item)}")
 
 
 def _shown(item: Difference) -> str:

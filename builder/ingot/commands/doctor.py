@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.console import size
 from ingot.engine.pin import load_sources
 from ingot.engine.survey import Check, Ingredient, Survey, judge, survey
@@ -28,7 +28,7 @@ def command(ctx: click.Context, network: bool, as_json: bool) -> None:
     if as_json:
         print_json(document(facts, checks))
     else:
-        click.echo(report(facts, checks))
+        print_text(report(facts, checks))
     ctx.exit(0 if ready else 1)
 
 

@@ -8,7 +8,7 @@ import click
 
 from ingot.bundle.extract import extract, select
 from ingot.bundle.reader import open_bundle
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.console import Console, size
 
 
@@ -43,4 +43,4 @@ def command(file: Path, names: tuple[str, ...], output: Path, force: bool, as_js
         )
         return
     for item in written:
-        click.echo(f"{item.path}  {size(item.size)}")
+        print_text(f"{item.path}  {size(item.size)}")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_note, print_text
+from ingot.commands._outputs import OUTPUT
 from ingot.commands._recipes import DEFAULT
 from ingot.errors import InputError, UsageError
 from ingot.gguf.facts import model_facts
@@ -24,7 +25,7 @@ _TEXT_MAX = 1 << 20
     epilog="Examples: ingot init model.gguf, ingot init ORG/REPO:Q4_K_M, ingot init Modelfile",
 )
 @click.argument("model")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=DEFAULT)
+@click.option("-o", "--output", type=OUTPUT, default=DEFAULT)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @json_option
 def command(model: str, output: Path, force: bool, as_json: bool) -> None:
@@ -35,14 +36,24 @@ def command(model: str, output: Path, force: bool, as_json: bool) -> None:
     draft = _draft(model)
     if output.exists() and not force:
         raise UsageError(f"{output}: exists", hint="give --force, or another name with -o")
+    if not _is_text(model):
+        raise InputError(
+            f"{model}: is a name that is not UTF-8, as a recipe has to be",
+            hint="rename the file, or give it a link with another name",
+            code="bad-name",
+        )
     text = render(draft)
     output.write_text(text, "utf-8")
     for note in draft.notes:
-        click.echo(f"note: {note}", err=True)
+        print_note(note)
     if as_json:
         print_json({"recipe": str(output), "main": draft.main, "notes": draft.notes})
     else:
-        click.echo(f"{output}  (next: ingot lock {output}, ingot build {output})")
+        print_text(f"{output}  (next: ingot lock {output}, ingot build {output})")
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _draft(model: str) -> Draft:

@@ -8,17 +8,16 @@ import click
 
 from ingot.bundle.manifest import HASHES, MODULE, RECIPE, SBOM, WEIGHTS, Entry, Manifest
 from ingot.bundle.reader import Bundle, is_bundle, open_bundle
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._text import (
     engine_line,
     kernel_lines,
     model_lines,
-    printable,
     table,
     tests_line,
     type_lines,
 )
-from ingot.console import size
+from ingot.console import printable, size
 from ingot.gguf.facts import model_facts
 from ingot.gguf.join import Weights, load_weights
 from ingot.gguf.kernels import KernelSet
@@ -37,13 +36,13 @@ def command(file: Path, as_json: bool) -> None:
         if as_json:
             print_json(_gguf_document(weights))
         else:
-            click.echo("\n".join(_gguf_lines(weights)))
+            print_text("\n".join(_gguf_lines(weights)))
         return
     with open_bundle(file) as bundle:
         if as_json:
             print_json(_bundle_document(bundle))
         else:
-            click.echo("\n".join(_bundle_lines(bundle)))
+            print_text("\n".join(_bundle_lines(bundle)))
 
 
 def _bundle_document(bundle: Bundle) -> dict[str, object]:
@@ -82,7 +81,7 @@ def _bundle_lines(bundle: Bundle) -> list[str]:
         ("engine", engine_line(about.engine)),
         ("runtime", f"{about.runtime_key[:16]}, program of {size(manifest.program_size)}"),
         ("made by", f"{about.builder['name']} {about.builder['version']}"),
-        ("arguments", printable(" ".join(about.args)) or "-"),
+        ("arguments", " ".join(about.args) or "-"),
         ("web page", "yes" if about.ui else "no"),
         ("tests", tests_line(about.tests)),
         ("answers", "recorded" if about.answers is not None else "none recorded"),

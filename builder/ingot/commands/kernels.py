@@ -8,10 +8,10 @@ import click
 
 from ingot.bundle.manifest import MODEL
 from ingot.bundle.reader import is_bundle, open_bundle
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._text import kernel_lines
 from ingot.console import Console
-from ingot.engine.kernels import ask_kernels, header_of
+from ingot.engine.kernels import ask_kernels, engine_file, header_of
 from ingot.engine.runtime import ensure_runtime
 from ingot.gguf.join import load_weights
 from ingot.gguf.kernels import KernelSet
@@ -33,12 +33,13 @@ def command(model: Path, as_json: bool) -> None:
     if as_json:
         print_json(kernels.to_json())
     else:
-        click.echo("\n".join(kernel_lines(kernels)))
+        print_text("\n".join(kernel_lines(kernels)))
 
 
 def _of_gguf(path: Path) -> KernelSet:
     weights = load_weights(path)
-    return ask_kernels(ensure_runtime(Console()), weights.files[0])
+    with engine_file(weights) as file:
+        return ask_kernels(ensure_runtime(Console()), file, name=str(path))
 
 
 def _of_executable(path: Path) -> KernelSet:

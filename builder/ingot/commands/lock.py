@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._recipes import DEFAULT, open_recipe
 from ingot.console import Console, size
 from ingot.engine.pin import load_sources
@@ -47,10 +47,10 @@ def command(recipe: Path, check: bool, offline: bool, as_json: bool) -> None:
 
 
 def _show(path: Path, lock: Lock) -> None:
-    click.echo(str(path))
+    print_text(str(path))
     for entry in lock.inputs:
         for file in (*entry.files, *([entry.projector] if entry.projector else [])):
             at = f" at {file.commit[:12]}" if file.commit else ""
             name = f"{file.repo}/{file.name}" if file.repo else file.name
-            click.echo(f"  {entry.role:<9} {name}{at}, {size(file.size)}, {file.sha256[:12]}…")
-    click.echo(f"  engine    {lock.engine['package']} {lock.engine['version']}")
+            print_text(f"  {entry.role:<9} {name}{at}, {size(file.size)}, {file.sha256[:12]}…")
+    print_text(f"  engine    {lock.engine['package']} {lock.engine['version']}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._recipes import DEFAULT, Opened, open_recipe, with_lock
 from ingot.console import size
 from ingot.engine.pin import load_sources
@@ -83,11 +83,11 @@ def _show_entry(entry: CacheEntry, as_json: bool) -> None:
 
 def _show(one: Forecast) -> None:
     about = size(one.size) if one.size is not None else "of unknown size"
-    click.echo(f"{one.output}  {one.platform}, about {about}")
+    print_text(f"{one.output}  {one.platform}, about {about}")
     for item in one.items:
         where = "here" if item.here else "to fetch"
         count = size(item.size) if item.size is not None else "size unknown"
-        click.echo(f"  {item.role:<9} {item.label}, {count}, {where}")
-    click.echo(f"  gpu       {', '.join(one.gpu) or 'none'}")
+        print_text(f"  {item.role:<9} {item.label}, {count}, {where}")
+    print_text(f"  gpu       {', '.join(one.gpu) or 'none'}")
     for warning in one.warnings:
-        click.echo(f"  warning: {warning}")
+        print_text(f"  warning: {warning}")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
+from ingot.commands._outputs import OUTPUT
 from ingot.commands._text import table
 from ingot.console import Console, size
 from ingot.engine.runtime import ensure_runtime
@@ -23,7 +24,7 @@ _FILE = click.Path(path_type=Path)
     epilog="Example: ingot quantize model-f16.gguf model-iq3.gguf IQ3_M --imatrix text.txt",
 )
 @click.argument("source", metavar="IN", type=_FILE)
-@click.argument("output", metavar="OUT", type=_FILE)
+@click.argument("output", metavar="OUT", type=OUTPUT)
 @click.argument("kind", metavar="TYPE")
 @click.option(
     "--imatrix",
@@ -71,7 +72,7 @@ def command(
 
 def _show(done: Quantized) -> None:
     before, after = size(done.size_before), size(done.size_after)
-    click.echo(f"{done.path}  {after}, was {before}; {done.bits_per_weight:.2f} bits per weight")
+    print_text(f"{done.path}  {after}, was {before}; {done.bits_per_weight:.2f} bits per weight")
     counts: Counter[tuple[str, str]] = Counter()
     stored: Counter[tuple[str, str]] = Counter()
     for change in done.changes:
@@ -81,4 +82,4 @@ def _show(done: Quantized) -> None:
         (old, "to", new, str(counts[old, new]), size(stored[old, new]))
         for old, new in sorted(counts, key=lambda pair: -stored[pair])
     ]
-    click.echo("\n".join(f"  {line}" for line in table(rows, right=(3, 4))))
+    print_text("\n".join(f"  {line}" for line in table(rows, right=(3, 4))))

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from ingot.bundle.output import check_output
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_note, print_text
+from ingot.commands._outputs import OUTPUT
 from ingot.commands.diff import print_differences
 from ingot.console import Console
 from ingot.errors import AnswerNo
@@ -35,7 +36,7 @@ _FILE = click.Path(path_type=Path)
     "What is not there is taken from FILE.",
 )
 @click.option("--carried", is_flag=True, help="Take all models from FILE; nothing is fetched.")
-@click.option("-o", "--output", type=_FILE, help="Keep what was built, under this name.")
+@click.option("-o", "--output", type=OUTPUT, help="Keep what was built, under this name.")
 @click.option("--offline", is_flag=True, help="Ask no server: use what is in the caches.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @json_option
@@ -67,11 +68,11 @@ def command(
         print_json(_document(made, output))
         click.get_current_context().exit(0 if made.same else 1)
     for name in made.carried:
-        click.echo(f"note: {name} was taken from {file}, as its lock says", err=True)
+        print_note(f"{name} was taken from {file}, as its lock says")
     if not made.same:
         print_differences(made.differences)
         raise AnswerNo(f"{file} was not reproduced", code="not-reproduced")
-    click.echo(f"{file}  reproduced, byte by byte: {made.sha256[0]}")
+    print_text(f"{file}  reproduced, byte by byte: {made.sha256[0]}")
 
 
 def _document(made: Rebuilt, output: Path | None) -> dict[str, object]:

@@ -8,6 +8,7 @@ import click
 
 from ingot.bundle.reader import open_bundle
 from ingot.commands import json_option
+from ingot.commands._outputs import OUTPUT
 from ingot.commands.build import show
 from ingot.console import Console
 from ingot.engine.runtime import ensure_runtime
@@ -23,7 +24,7 @@ from ingot.recipe.build import Changes, repack
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OUTPUT,
     help="The new executable; default: FILE is replaced in one step.",
 )
 @click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._recipes import built, of_built, open_recipe
 from ingot.console import Console
 from ingot.errors import InputError
@@ -41,4 +41,4 @@ def command(recipe: Path, place: Path, targets: tuple[str, ...], as_json: bool) 
         print_json({"signed": [{"file": str(one.path), "sha256": one.sha256} for one in done]})
         return
     for one in done:
-        click.echo(f"{one.path}  signed, sha256 {one.sha256}")
+        print_text(f"{one.path}  signed, sha256 {one.sha256}")

@@ -9,7 +9,7 @@ import click
 
 from ingot.bundle.amend import record as record_results
 from ingot.bundle.manifest import RecordedTest
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._recipes import built, of_built, open_recipe
 from ingot.console import Console
 from ingot.errors import AnswerNo, InputError
@@ -69,7 +69,7 @@ def command(
 
 
 def _show(name: str, outcomes: list[Outcome]) -> None:
-    click.echo(name)
+    print_text(name)
     for outcome in outcomes:
         took = ""
         if outcome.first_token_seconds is not None and outcome.memory is not None:
@@ -77,6 +77,6 @@ def _show(name: str, outcomes: list[Outcome]) -> None:
             took = f"  first token {outcome.first_token_seconds:.2f} s, {megabytes:.0f} MB"
         if outcome.verdict is not None:
             took = f"  {outcome.verdict}"
-        click.echo(f"  {'ok' if outcome.passed else 'NO'}  {outcome.name}{took}")
+        print_text(f"  {'ok' if outcome.passed else 'NO'}  {outcome.name}{took}")
         for problem in outcome.problems:
-            click.echo(f"      {problem}")
+            print_text(f"      {problem}")

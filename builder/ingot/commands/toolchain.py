@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.commands._text import table
 from ingot.console import Console, size
 from ingot.engine.pin import Sources, load_sources
@@ -58,7 +58,7 @@ def _install_cuda(sources: Sources, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(toolkit), "nvcc": str(toolkit.nvcc)})
     else:
-        click.echo(f"{toolkit.nvcc}  nvcc {toolkit.version}")
+        print_text(f"{toolkit.nvcc}  nvcc {toolkit.version}")
 
 
 def _install_vulkan(sources: Sources, as_json: bool) -> None:
@@ -69,8 +69,8 @@ def _install_vulkan(sources: Sources, as_json: bool) -> None:
         document = {**asdict(headers), "include": str(headers.include)}
         print_json({**document, "glslc": str(tools.glslc), "compiler": pins.compiler})
     else:
-        click.echo(f"{headers.include}  Vulkan {headers.version}")
-        click.echo(f"{tools.glslc}  {pins.compiler}")
+        print_text(f"{headers.include}  Vulkan {headers.version}")
+        print_text(f"{tools.glslc}  {pins.compiler}")
 
 
 def _install_runtime(engine: str | None, as_json: bool) -> None:
@@ -78,7 +78,7 @@ def _install_runtime(engine: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"root": str(image.root), "target": image.target, **image.identity})
     else:
-        click.echo(f"{image.root}  {image.target}")
+        print_text(f"{image.root}  {image.target}")
 
 
 def _list(sources: Sources, as_json: bool) -> None:
@@ -106,8 +106,8 @@ def _list(sources: Sources, as_json: bool) -> None:
         (name, version, size(count), "installed" if there else "not fetched yet")
         for name, version, count, there in rows
     ]
-    click.echo("\n".join(table(shown, right=(2,))))
+    print_text("\n".join(table(shown, right=(2,))))
     nvcc = search.toolkit.label if search.toolkit else f"none: {cuda.INSTALL_HINT}"
     include = headers.headers.label if headers.headers else f"none: {vulkan.INSTALL_HINT}"
-    click.echo("\n".join(("", f"CUDA compiler in use: {nvcc}", *search.problems)))
-    click.echo("\n".join((f"Vulkan headers in use: {include}", *headers.problems)))
+    print_text("\n".join(("", f"CUDA compiler in use: {nvcc}", *search.problems)))
+    print_text("\n".join((f"Vulkan headers in use: {include}", *headers.problems)))

@@ -9,7 +9,7 @@ import click
 
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
-from ingot.commands import json_option, print_json
+from ingot.commands import json_option, print_json, print_text
 from ingot.console import Console, size
 from ingot.errors import AnswerNo
 
@@ -41,10 +41,10 @@ def command(file: Path, as_json: bool) -> None:
         return
     if findings:
         for finding in findings:
-            click.echo(
+            print_text(
                 f"damaged: {finding.entry}: {finding.what} "
                 f"(within bytes {finding.first} to {finding.last} of the file)"
             )
         names = ", ".join(dict.fromkeys(finding.entry for finding in findings))
         raise AnswerNo(f"{file}: damaged: {names}", hint="get the executable again", code="damaged")
-    click.echo(f"{file}: intact, {checked} entries, {size(length)}")
+    print_text(f"{file}: intact, {checked} entries, {size(length)}")

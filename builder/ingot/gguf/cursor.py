@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, NoReturn
 
+from ingot.console import printable
 from ingot.errors import InputError
 
 MAX_HEADER = 1 << 30
@@ -36,7 +37,8 @@ class Cursor:
     def fail(self, code: str, what: str, hint: str = DAMAGED, at: int | None = None) -> NoReturn:
         """Raise the InputError; ``at`` is the offset of what is wrong, the position if None."""
         offset = self.start + (self.at if at is None else at)
-        raise InputError(f"{self.name}: {what} (at byte {offset})", hint=hint, code=code)
+        message = f"{self.name}: {printable(what)} (at byte {offset})"
+        raise InputError(message, hint=hint, code=code)
 
     def need(self, count: int, what: str) -> None:
         """Make sure that ``count`` bytes follow inside the file."""

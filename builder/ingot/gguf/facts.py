@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ingot.gguf.model import Gguf
+from ingot.gguf.model import Gguf, SkippedString
 from ingot.gguf.types import FILE_TYPE_GUESSED, FILE_TYPES
 
 # Architectures of the pinned engine that only encode (src/llama-arch.cpp): they give vectors,
@@ -80,11 +80,24 @@ def model_facts(gguf: Gguf) -> ModelFacts:
         quantization=_quantization(gguf, types),
         tensor_types=types,
         license=gguf.text("general.license"),
-        chat_template="tokenizer.chat_template" in gguf.kv,
+        chat_template=has_chat_template(gguf),
         embedding=arch in ENCODERS or (pooling is not None and pooling != _POOLING_NONE),
         vocabulary=vocabulary_size(gguf),
         size=gguf.size,
     )
+
+
+def has_chat_template(gguf: Gguf) -> bool:
+    """Whether the engine finds a chat template that is not blank: the default one, or that for the
+    use of tools where there is no default.
+    """
+    for key in ("tokenizer.chat_template", "tokenizer.chat_template.tool_use"):
+        value = gguf.kv.get(key)
+        if isinstance(value, SkippedString):
+            return True
+        if isinstance(value, str) and value:
+            return not value.isspace()
+    return False
 
 
 def tensor_types(gguf: Gguf) -> dict[str, TypeShare]:

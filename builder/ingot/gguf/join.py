@@ -8,19 +8,23 @@ is copied here: the result is a list of segments.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ingot.bundle.inputs import FileRegion, Segment, total_size
+from ingot.bundle.inputs import FileRegion, Segment, open_input, total_size
 from ingot.errors import InputError
 from ingot.gguf.model import Gguf, Tensor
 from ingot.gguf.reader import read_gguf
 
 MAX_SPLITS = 99_999  # five digits in the name
-_SPLIT_NAME = re.compile(r"(?P<prefix>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
+_SPLIT_NAME = re.compile(
+    r"(?P<prefix>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<ending>\.gguf)",
+    re.DOTALL | re.IGNORECASE,
+)
 _SPLIT_KEYS = "split."
 
 
@@ -51,11 +55,26 @@ def load_weights(path: Path) -> Weights:
     count = gguf.integer("split.count") or 0
     if count <= 1:
         return Weights(gguf, (FileRegion(path, 0, gguf.size),), path.name, (path,))
+    if _holds_several(path, gguf):
+        raise InputError(
+            f"{path}: the {count} parts of a split GGUF were joined with cat, which makes no GGUF",
+            hint="get the parts themselves, under their own names, and give the first of them",
+            code="split-joined",
+        )
     paths = split_paths(path, count)
     parts = [gguf if part == path else _read_part(part) for part in paths]
     _check_parts(paths, parts)
     joined, segments = join(list(zip(paths, parts, strict=True)))
     return Weights(joined, segments, _joined_name(path), tuple(paths))
+
+
+def _holds_several(path: Path, first: Gguf) -> bool:
+    """Whether another GGUF begins where the first part's tensors end."""
+    ends = [tensor.offset + tensor.size for tensor in first.tensors]
+    end = first.data_at + max(ends, default=0)
+    with open_input(path) as (stream, _size):
+        rest = os.pread(stream.fileno(), first.alignment + 4, end)
+    return rest.lstrip(b"\0").startswith(b"GGUF")
 
 
 def split_paths(path: Path, count: int) -> list[Path]:
@@ -71,8 +90,8 @@ def split_paths(path: Path, count: int) -> list[Path]:
             hint="give the parts their original names",
             code="split-name",
         )
-    prefix = match["prefix"]
-    return [path.with_name(f"{prefix}-{n:05d}-of-{count:05d}.gguf") for n in range(1, count + 1)]
+    prefix, ending = match["prefix"], match["ending"]
+    return [path.with_name(f"{prefix}-{n:05d}-of-{count:05d}{ending}") for n in range(1, count + 1)]
 
 
 def join(parts: Sequence[tuple[Path, Gguf]]) -> tuple[Gguf, tuple[Segment, ...]]:

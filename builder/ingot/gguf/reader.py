@@ -42,6 +42,7 @@ from ingot.bundle.inputs import open_input
 from ingot.errors import InputError
 from ingot.gguf.cursor import INCOMPLETE, Cursor
 from ingot.gguf.model import Array, Gguf, Scalar, SkippedString, Tensor, Value
+from ingot.gguf.pieces import is_piece, refuse_piece
 from ingot.gguf.types import RETIRED_TYPES, TENSOR_TYPES
 
 MAX_KEY = 65_535
@@ -79,20 +80,34 @@ _LOOKALIKES: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a Git LFS pointer", "fetch the real file with: git lfs pull"),
     (b"<!DOCTYPE", "a web page", "download the file itself, not the page that shows it"),
     (b"<html", "a web page", "download the file itself, not the page that shows it"),
-    (b"PK\x03\x04", "a ZIP or PyTorch file", "convert the model to GGUF first"),
+    (
+        b"PK\x03\x04",
+        "a ZIP or PyTorch file",
+        "make a GGUF of a checkpoint: ingot convert FOLDER -o NAME.gguf",
+    ),
+    (b"\x28\xb5\x2f\xfd", "a file compressed by Zstandard", "unpack it: zstd -d FILE"),
+    (b"\x04\x22\x4d\x18", "a file compressed by LZ4", "unpack it: lz4 -d FILE"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it: 7z x FILE"),
+    (b"Rar!", "a RAR archive", "unpack it: unrar x FILE"),
+    (b"MZ", "a Windows program", "take the model out of it, or get it as a .gguf file"),
     (b"\x7fELF", "a program", "take the model out of it with: ingot extract"),
     (b"lmgg", "a GGML file from before GGUF", "get the model in GGUF format"),
     (b"tjgg", "a GGJT file from before GGUF", "get the model in GGUF format"),
     (b"fmgg", "a GGMF file from before GGUF", "get the model in GGUF format"),
     (b"FUGG", "a GGUF with its bytes swapped", "convert the model for little endian machines"),
 )
-_NOT_GGUF_HINT = "give a model in GGUF format; Hugging Face folders need converting first"
+_NOT_GGUF_HINT = "give a model in GGUF format; 'ingot convert' makes it from a Hugging Face folder"
 
 
 def read_gguf(path: Path) -> Gguf:
     """Read the header of the GGUF file ``path``. Raises InputError only."""
-    with open_input(path) as (stream, size):
-        return read_gguf_from(stream, name=str(path), size=size)
+    try:
+        with open_input(path) as (stream, size):
+            return read_gguf_from(stream, name=str(path), size=size)
+    except InputError as error:
+        if error.code.startswith("gguf-") and is_piece(path):
+            refuse_piece(path)
+        raise
 
 
 def read_gguf_from(stream: BinaryIO, *, name: str, size: int, start: int = 0) -> Gguf:
@@ -174,6 +189,13 @@ class _Parser:
         for magic, kind, hint in _LOOKALIKES:
             if head.startswith(magic):
                 self._cursor.fail("gguf-magic", f"this is {kind}, not a GGUF", hint, at=0)
+        if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= self._cursor.size:
+            self._cursor.fail(
+                "gguf-magic",
+                "this is a safetensors file, not a GGUF",
+                "give the folder that it is in: ingot convert FOLDER -o NAME.gguf",
+                at=0,
+            )
         shown = head[:4].hex(" ")
         self._cursor.fail("gguf-magic", f"not a GGUF: it begins with {shown}", _NOT_GGUF_HINT, at=0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from ingot.bundle.inputs import Segment, open_input
 from ingot.bundle.manifest import (
     CUDA,
     LICENSE,
-    MODEL,
     MODULE,
     SBOM,
     SOURCE,
@@ -25,7 +24,6 @@ from ingot.bundle.reader import Bundle, open_bundle
 from ingot.bundle.writer import Contents, Source, write_bundle
 from ingot.console import Progress
 from ingot.engine.image import RuntimeImage
-from ingot.engine.kernels import ask_kernels, header_of
 from ingot.engine.pin import load_sources
 from ingot.errors import InputError
 from ingot.gguf.facts import model_facts
@@ -33,6 +31,7 @@ from ingot.gguf.reader import read_gguf_from
 from ingot.recipe import vulkanmodule
 from ingot.recipe.args import check_args
 from ingot.recipe.gpumodule import GpuModule, sources_digest
+from ingot.recipe.judge import Judgement, judge, of_bundle, of_inputs
 from ingot.recipe.plan import (
     MODEL_LICENSE,
     Artefact,
@@ -90,14 +89,23 @@ def build(
     force: bool = False,
     inputs: Inputs | None = None,
     modules: Sequence[GpuModule] = (),
+    judgement: Judgement | None = None,
 ) -> BuildResult:
-    """Build ``artefact``. ``inputs`` is what ``check`` returned, if it was called before.
+    """Build ``artefact``. ``inputs`` is what ``check`` returned, and ``judgement`` what
+    ``ask_engine`` did, if they were called before.
 
     Raises InputError, UsageError or IntegrityError; then there is no output, or the old one.
     """
     inputs = inputs or check(artefact, force=force)
+    judgement = judgement or ask_engine(artefact, inputs, runtime)
     contents = plan(artefact, inputs, runtime, modules)
-    return _write(artefact.output, contents, nullcontext(inputs.model.files[0]), runtime, progress)
+    return _write(artefact.output, contents, judgement, progress)
+
+
+def ask_engine(artefact: Artefact, inputs: Inputs, runtime: RuntimeImage) -> Judgement:
+    """Whether the engine takes the inputs and the default arguments. Raises as ``judge`` does."""
+    with of_inputs(inputs) as loaded:
+        return judge(runtime, loaded, artefact.args)
 
 
 def repack(
@@ -125,14 +133,30 @@ def repack(
         modules = [entry for entry in bundle.manifest.with_role(MODULE) if entry.gpu]
         fitting = [e for e in modules if e.gpu and e.gpu.sources == _digest(runtime, e.gpu.kind)]
         contents = _contents(bundle, runtime, changes, fitting)
-        header = header_of(bundle.region(bundle.manifest.with_role(MODEL)[0]))
-        done = _write(output, contents, header, runtime, progress)
+        judgement = _judge_bundle(bundle, runtime, changes, contents.about.args)
+        done = _write(output, contents, judgement, progress)
         left_out = tuple(
             f"{entry.name} is left out: it was compiled for another engine"
             for entry in modules
             if entry not in fitting
         )
         return replace(done, notes=(*done.notes, *left_out))
+
+
+def _judge_bundle(
+    bundle: Bundle, runtime: RuntimeImage, changes: Changes, args: Sequence[str]
+) -> Judgement:
+    """What the engine says about an executable's weights, and about arguments if they change.
+
+    It is not asked about weights that are damaged, which the hashes find while they are copied.
+    """
+    try:
+        with of_bundle(bundle) as loaded:
+            return judge(runtime, loaded, args, new_args=changes.args is not None)
+    except InputError as error:
+        if not error.code.startswith("gguf-"):
+            raise
+        return Judgement(notes=(error.message,))
 
 
 def _digest(runtime: RuntimeImage, kind: str) -> str:
@@ -214,26 +238,13 @@ def _kept_module(bundle: Bundle, entry: Entry) -> Sequence[Source]:
 
 
 def _write(
-    output: Path,
-    contents: Contents,
-    model: AbstractContextManager[Path],
-    runtime: RuntimeImage,
-    progress: Progress,
+    output: Path, contents: Contents, judgement: Judgement, progress: Progress
 ) -> BuildResult:
-    """Write ``contents`` with the kernel set that ``runtime`` gives for ``model``.
-
-    A model without one is built all the same: only GPU modules are chosen by it.
-    """
+    """Write ``contents`` with what the engine said about the model."""
     started = time.monotonic()
-    about = contents.about
-    facts = {key: value for key, value in about.model.items() if key != "kernels"}
-    notes: tuple[str, ...] = ()
-    try:
-        with model as path:
-            answer = ask_kernels(runtime, path, about.args, name=about.name)
-            facts["kernels"] = answer.to_json()
-    except InputError as error:
-        notes = (f"{error.message}; the manifest goes without",)
-    contents = replace(contents, about=replace(about, model=facts))
+    facts = {key: value for key, value in contents.about.model.items() if key != "kernels"}
+    if judgement.kernels is not None:
+        facts["kernels"] = judgement.kernels.to_json()
+    contents = replace(contents, about=replace(contents.about, model=facts))
     manifest = write_bundle(output, contents, progress)
-    return BuildResult(output, manifest, time.monotonic() - started, notes)
+    return BuildResult(output, manifest, time.monotonic() - started, judgement.notes)

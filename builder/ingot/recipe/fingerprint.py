@@ -34,6 +34,7 @@ def take_fingerprint(executable: Path) -> Mapping[str, Any]:
         done = process.run(
             [executable.absolute(), "trace", "--job", path, *ARGS],
             log=Path(folder) / "log",
+            env={"GGML_NO_BACKTRACE": "1"},  # no debugger when the engine gives up
             timeout=TIMEOUT,
             what=str(executable),
             check=False,

@@ -6,8 +6,10 @@ common/speculative.cpp), so that an author learns it now and not a user later.
 
 from __future__ import annotations
 
+import math
 from typing import NoReturn
 
+from ingot.console import printable
 from ingot.errors import InputError
 from ingot.gguf.facts import vocabulary_size
 from ingot.gguf.model import Gguf
@@ -34,6 +36,18 @@ def check_model(gguf: Gguf) -> None:
         _refuse(gguf, "is an importance matrix, not a model", "give the model itself")
     if not gguf.tensors:
         _refuse(gguf, "has no tensors: it is a vocabulary only", "give the whole model")
+    _check_numbers(gguf)
+
+
+def _check_numbers(gguf: Gguf) -> None:
+    """What the engine loads without a word and then cannot compute with."""
+    for key, value in gguf.kv.items():
+        if not isinstance(value, float) or not key.startswith(f"{gguf.architecture}."):
+            continue
+        if math.isnan(value) or (key.endswith("epsilon") and not 0 <= value < math.inf):
+            _refuse(gguf, f"{printable(key)} is {value}", "convert the model again")
+    if gguf.integer(f"{gguf.architecture}.context_length") == 0:
+        _refuse(gguf, "its context length is 0", "convert the model again")
 
 
 def is_projector(gguf: Gguf) -> bool:
@@ -44,8 +58,9 @@ def is_projector(gguf: Gguf) -> bool:
 def check_projector(projector: Gguf, model: Gguf) -> None:
     """Raises InputError ``not-a-projector`` or ``projector-mismatch``."""
     if not is_projector(projector):
+        architecture = printable(projector.architecture)
         raise InputError(
-            f"{projector.name}: is not a projector (its architecture is {projector.architecture})",
+            f"{projector.name}: is not a projector (its architecture is {architecture})",
             hint="projectors are usually called mmproj-….gguf",
             code="not-a-projector",
         )
@@ -71,8 +86,8 @@ def check_lora(lora: Gguf, model: Gguf) -> None:
         )
     if lora.architecture != model.architecture:
         raise InputError(
-            f"{lora.name}: was made for the architecture {lora.architecture}, "
-            f"{model.name} is {model.architecture}",
+            f"{lora.name}: was made for the architecture {printable(lora.architecture)}, "
+            f"{model.name} is {printable(model.architecture)}",
             hint="use an adapter that was trained on this model",
             code="lora-mismatch",
         )
@@ -83,8 +98,9 @@ def check_draft(draft: Gguf, model: Gguf) -> None:
     check_model(draft)
     kinds = tuple(gguf.text("tokenizer.ggml.model") for gguf in (draft, model))
     sizes = tuple(vocabulary_size(gguf) for gguf in (draft, model))
-    if None not in kinds and kinds[0] != kinds[1]:
-        _draft_mismatch(draft, f"its tokenizer is {kinds[0]}, the model's is {kinds[1]}")
+    if kinds[0] is not None and kinds[1] is not None and kinds[0] != kinds[1]:
+        own, other = map(printable, (kinds[0], kinds[1]))
+        _draft_mismatch(draft, f"its tokenizer is {own}, the model's is {other}")
     if sizes[0] is None or sizes[1] is None:
         return  # A head that drafts from the target's own states has no vocabulary of its own.
     if abs(sizes[0] - sizes[1]) > _DRAFT_VOCABULARY_SLACK:

@@ -11,7 +11,7 @@ from ingot.console import Console
 from ingot.engine.pin import Sources, load_sources
 from ingot.engine.runtime import ensure_runtime
 from ingot.errors import AnswerNo, InputError, ToolchainError
-from ingot.recipe.build import BuildResult, build, check
+from ingot.recipe.build import BuildResult, ask_engine, build, check
 from ingot.recipe.fingerprint import take_fingerprint
 from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
 from ingot.recipe.gpukit import GpuKit, find_kit
@@ -40,8 +40,17 @@ def make(
     sources = load_sources()
     kit = _find_kit(wishes, sources, progress, required=bool(gpu))
     runtime = ensure_runtime(progress)
+    judgement = ask_engine(artefact, inputs, runtime)  # before minutes go into modules
     modules = kit.modules(runtime, inputs.model, artefact.args, sources, progress)
-    return build(artefact, runtime, progress, force=force, inputs=inputs, modules=modules)
+    return build(
+        artefact,
+        runtime,
+        progress,
+        force=force,
+        inputs=inputs,
+        modules=modules,
+        judgement=judgement,
+    )
 
 
 def _find_kit(wishes: Wishes, sources: Sources, progress: Console, *, required: bool) -> GpuKit:

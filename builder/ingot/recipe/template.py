@@ -10,9 +10,18 @@ from ingot.recipe.importers import Draft
 
 def quoted(text: str) -> str:
     """A TOML string. JSON's escapes are TOML's too."""
-    if "\n" in text and '"""' not in text and "\\" not in text and not text.endswith('"'):
+    plain = all(line.isprintable() for line in text.split("\n"))
+    if plain and "\n" in text and '"""' not in text and "\\" not in text and text[-1] != '"':
         return f'"""\n{text}"""'
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
+
+
+def _escaped(character: str) -> str:
+    """What is no printable character as an escape of TOML: a recipe is shown on terminals."""
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 
 
 def array(words: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from ingot.bundle.manifest import VulkanFacts
 from ingot.console import Progress, Step
 from ingot.engine.fetch import engine_source
 from ingot.engine.image import RuntimeImage
-from ingot.engine.kernels import ask_kernels
+from ingot.engine.kernels import ask_kernels, engine_file
 from ingot.engine.nativelicenses import cut_comment
 from ingot.engine.pin import Sources
 from ingot.engine.runtime import choose_target
@@ -87,7 +87,8 @@ def ensure_vulkan(
     The first time takes minutes. Raises InputError ``no-kernel-set``, NetworkError, IntegrityError
     or ToolchainError.
     """
-    kernels = ask_kernels(runtime, model.files[0], args, name=model.file_name)
+    with engine_file(model) as file:
+        kernels = ask_kernels(runtime, file, args, name=model.file_name)
     target = choose_target(sources, runtime.target)
     made_from = sources_digest(runtime, sources, kit.pins)
     key = _key(kit, made_from, kernels, target, sources)

@@ -1,4 +1,5 @@
-"""A GGUF inside a ZIP or tar archive that somebody hands us. Archives are hostile input.
+"""A GGUF inside a ZIP or tar archive, or a llamafile, that somebody hands us, or one that is
+compressed by itself. Archives are hostile input.
 
 Exactly one model is taken: the only .gguf file, the parts of one split GGUF, or the member that
 the reference names. It is written under its last name into a folder of the cache that is named
@@ -14,6 +15,7 @@ import errno
 import gzip
 import hashlib
 import lzma
+import os
 import stat
 import struct
 import tarfile
@@ -26,6 +28,7 @@ from typing import BinaryIO, Literal, NoReturn, Protocol, cast
 
 from ingot.bundle.format import safe_file_name
 from ingot.bundle.inputs import open_input
+from ingot.bundle.reader import is_bundle
 from ingot.console import Progress, Step, size
 from ingot.errors import IngotError, InputError, IntegrityError
 from ingot.paths import cache_dir, ensure_entry
@@ -39,7 +42,9 @@ MAX_MEMBERS = 100_000
 RATIO = 100
 ALWAYS_ALLOWED = 64 << 20
 _COPY = 1 << 20
+_PROGRAMS = (b"MZ", b"\x7fELF")
 _METHODS = (0, 8, 12, 14)
+_COMPRESSED = (".gz", ".xz", ".bz2")
 _SHOWN = 20
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -81,7 +86,20 @@ def kind_of(path: Path) -> Kind | None:
     for kind, magic in magics:
         if head.startswith(magic):
             return kind
+    if head.startswith(_PROGRAMS) and _is_llamafile(path):
+        return "zip"
     return "tar" if head[257:262] == b"ustar" else None
+
+
+def _is_llamafile(path: Path) -> bool:
+    """Whether a program of others is a ZIP archive with a GGUF in it, which a llamafile is."""
+    if is_bundle(path) or not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(_is_model(name) for name in archive.namelist())
+    except _DAMAGE:
+        return False
 
 
 def extract_model(path: Path, member: str | None, progress: Progress) -> tuple[Path, ...]:
@@ -98,7 +116,7 @@ def extract_model(path: Path, member: str | None, progress: Progress) -> tuple[P
             hint="archives are .zip, .tar, .tar.gz, .tar.xz and .tar.bz2 files",
             code="not-an-archive",
         )
-    chosen = hashlib.sha256((member or "").encode()).hexdigest()[:16]
+    chosen = hashlib.sha256(os.fsencode(member or "")).hexdigest()[:16]
     entry = cache_dir() / "archives" / f"{sha256_of(path, progress)[:32]}-{chosen}"
     digests: dict[str, str] = {}
     with progress.step(f"Unpacking {path.name}") as step:
@@ -167,6 +185,9 @@ class _Extraction:
                 self._step.update(raw.tell(), whole, f"{size(raw.tell())} of {size(whole)}")
 
             bounded = _Bounded(plain, self._limit, self._bomb)
+            if kind != "tar" and bounded.peek(4) == b"GGUF":
+                self._take_whole(bounded, report)
+                return self._sha256
             with tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r|") as archive:
                 seen: list[str] = []
                 for number, info in enumerate(archive):
@@ -185,6 +206,21 @@ class _Extraction:
         if missing:
             self._missing_parts(missing)
         return self._sha256
+
+    def _take_whole(self, plain: _Bounded, report: Callable[[int], None]) -> None:
+        """A GGUF that was compressed by itself, such as model.gguf.gz."""
+        stem = self._path.stem if self._path.suffix.lower() in _COMPRESSED else self._path.name
+        name = safe_file_name(stem if _is_model(stem) else f"{stem}.gguf")
+        if self._member not in (None, name):
+            self._no_member([name])
+        digest, done = hashlib.sha256(), 0
+        with (self._folder / name).open("xb") as sink:
+            while data := plain.read(_COPY):
+                done += len(data)
+                digest.update(data)
+                sink.write(data)
+                report(done)
+        self._sha256[name] = digest.hexdigest()
 
     def _wants(self, info: tarfile.TarInfo, seen: list[str]) -> bool:
         """Whether a member of a stream is (a part of) the model; all that follow are not known."""
@@ -306,7 +342,7 @@ class _Extraction:
         there = f"; there is {_listed(models)}" if models else ""
         raise InputError(
             f"{self._path}: holds no {wanted}{there}",
-            hint="check what the archive is for",
+            hint="give one that holds a .gguf file; 'ingot convert' makes it of a checkpoint",
             code="archive-members",
         )
 
@@ -325,9 +361,15 @@ class _Bounded:
         self._stream = stream
         self._left = limit
         self._stop = stop
+        self._peeked = b""
+
+    def peek(self, count: int) -> bytes:
+        """The first bytes, which the next read gives once more."""
+        self._peeked = self._stream.read(count)
+        return self._peeked
 
     def read(self, count: int, /) -> bytes:
-        data = self._stream.read(count)
+        data, self._peeked = self._peeked + self._stream.read(count - len(self._peeked)), b""
         self._left -= len(data)
         if self._left < 0:
             self._stop()

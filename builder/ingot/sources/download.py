@@ -80,7 +80,7 @@ def ask(url: str, label: str, web: Web, *, pinned: bool) -> tuple[int | None, st
             with web.get(url, {"Range": "bytes=0-0"}, pinned=pinned) as answer:
                 return content_length(answer), validator_of(answer)
         except Refused as refusal:
-            raise _refused(label, refusal) from refusal
+            raise _refused(label, refusal, web) from refusal
         except Transient as fault:
             retry.after(fault)
 
@@ -129,7 +129,7 @@ class _Transfer:
                 self._try()
                 return
             except Refused as refusal:
-                raise _refused(self._job.label, refusal) from refusal
+                raise _refused(self._job.label, refusal, self._web) from refusal
             except Transient as fault:
                 # Progress is a byte that was never here: a server that begins anew each time and
                 # always breaks off must not keep us forever.
@@ -316,7 +316,7 @@ def _content_range(answer: Answer) -> tuple[int | None, int | None]:
     return begin, None if match[3] == "*" else int(match[3])
 
 
-def _refused(label: str, refusal: Refused) -> InputError:
+def _refused(label: str, refusal: Refused, web: Web) -> InputError:
     where = shown(refusal.url)
     if refusal.status in (404, 410):
         return InputError(
@@ -326,6 +326,8 @@ def _refused(label: str, refusal: Refused) -> InputError:
         )
     return InputError(
         f"{label}: the server does not give this file away ({where} answers {refusal.status})",
-        hint="accept the model's conditions on its page, then set HF_TOKEN to a token of yours",
+        hint="accept the model's conditions on its page, then set HF_TOKEN to a token of yours"
+        if web.may_have_token(refusal.url)
+        else "fetch it yourself, in a browser for example, then give the file's path",
         code="access-denied",
     )

@@ -5,6 +5,8 @@
     hf://org/repo[@revision][/folder/file.gguf][:QUANT]           a Hub repository
     org/repo[@revision][:QUANT]                                   the same, as with llama.cpp's -hf
     https://huggingface.co/org/repo[/resolve|blob|tree/REV/FILE]  the same, pasted from a browser
+    hf.co/org/repo[:QUANT]                                        the same, as Ollama spells it
+    file:///dir/model.gguf                                        a file
 
 A file that exists wins over ``org/repo``.
 """
@@ -17,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit, urlunsplit
 
 from ingot.errors import InputError
 from ingot.sources.settings import DEFAULT_ENDPOINT
@@ -29,6 +31,11 @@ _HUB = "hf://"
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _REPO = re.compile(rf"{_NAME}/{_NAME}")
 _REVISION = re.compile(r"refs/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+|[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_OLLAMA = re.compile(
+    r"(?:ollama (?:run|pull) )?(?P<scheme>https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/"
+    r"(?P<repo>[^/:@#?]+/[^/:@#?]+)/?(?::(?P<quant>[^/:]+))?",
+    re.IGNORECASE,
+)
 _QUANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _ARCHIVE = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
@@ -102,11 +109,38 @@ def parse_reference(
         _bad(text[:80], f"is empty, or longer than {MAX_TEXT} characters")
     if text.startswith(_HUB):
         return parse_hub(text)
+    if text.startswith("file:/"):
+        return _parse_file_url(text)
+    if not exists(text) and (address := _hub_address(text)) is not None:
+        return address
     if re.match(r"https?://", text, re.IGNORECASE):
         return _parse_url(text, endpoint)
     if "://" in text and not exists(text):
         _bad(text, "has a scheme that is not known")
     return _parse_bare(text, exists)
+
+
+def _parse_file_url(text: str) -> FileReference:
+    """``file:///path``, also of this host by name (RFC 8089)."""
+    parts = urlsplit(text)
+    if parts.netloc not in ("", "localhost"):
+        _bad(text, f"names a file of another machine, {parts.netloc!r}")
+    member = unquote(parts.fragment).removeprefix("member=") or None
+    return FileReference(Path(os.fsdecode(unquote_to_bytes(parts.path))), member)
+
+
+def _hub_address(text: str) -> HubReference | None:
+    """A repository as Ollama spells it: ``hf.co/org/repo[:QUANT]``, also with the command before
+    it, or the Hub's full name, or https.
+    """
+    match = _OLLAMA.fullmatch(text.strip())
+    if match is None:
+        page = re.fullmatch(r"(?:www\.)?(?:hf\.co|huggingface\.co)/(.+)", text)
+        return _pasted(f"{DEFAULT_ENDPOINT}/{page[1]}", DEFAULT_ENDPOINT) if page else None
+    repo, quant = match["repo"], match["quant"]
+    if quant is None and match["scheme"]:
+        return None  # a web page, or a file
+    return parse_hub(repo if quant in (None, "latest") else f"{repo}:{quant}")
 
 
 def parse_hub(text: str) -> HubReference:
@@ -150,7 +184,7 @@ def valid_revision(text: str) -> bool:
 def safe_path(text: str) -> bool:
     """Whether ``text`` is a relative path of plain names, safe below any folder."""
     names = text.split("/")
-    plain = all(name not in ("", ".", "..") and len(name.encode()) <= 255 for name in names)
+    plain = all(name not in ("", ".", "..") and len(os.fsencode(name)) <= 255 for name in names)
     return plain and "\\" not in text and text.isprintable() and len(text) <= 1024
 
 
@@ -237,7 +271,7 @@ def _fragment(fragment: str, url: str) -> tuple[str | None, str | None]:
 
 def _pasted(text: str, endpoint: str) -> HubReference | None:
     """A web page or download link of the Hub as a reference to the repository."""
-    for base in (endpoint, DEFAULT_ENDPOINT):
+    for base in (endpoint, DEFAULT_ENDPOINT, "https://hf.co"):
         if not text.startswith(base + "/"):
             continue
         path = text[len(base) + 1 :].split("#")[0].split("?")[0].rstrip("/")

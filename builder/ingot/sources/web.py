@@ -36,6 +36,10 @@ CHUNK = 1 << 20
 MAX_REDIRECTS = 10
 MAX_DOCUMENT = 64 << 20
 _REDIRECTS = (301, 302, 303, 307, 308)
+_SOCKS_HINT = (
+    "a SOCKS proxy needs the Python package PySocks; or set HTTPS_PROXY to an HTTP proxy and unset "
+    "ALL_PROXY"
+)
 _BUSY = (408, 425, 429)
 _NEVER_LATER = (501, 505)
 
@@ -170,7 +174,7 @@ class Web:
 
     def _send(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         self.check()
-        token = self.settings.token if self._may_have_token(url) else None
+        token = self.settings.token if self.may_have_token(url) else None
 
         def authorise(request: requests.PreparedRequest) -> requests.PreparedRequest:
             # Given for every request, so that the library does not look into ~/.netrc.
@@ -193,11 +197,15 @@ class Web:
         except (requests.ConnectionError, requests.Timeout) as error:
             raise _unreachable(url, error) from error
         except (requests.RequestException, ValueError) as error:
+            socks = "SOCKS" in str(error)
             raise NetworkError(
-                f"{shown(url)}: cannot be asked for: {error}", code="bad-address"
+                f"{shown(url)}: cannot be asked for: {error}",
+                hint=_SOCKS_HINT if socks else "check the address and the proxy settings",
+                code="bad-address",
             ) from error
 
-    def _may_have_token(self, url: str) -> bool:
+    def may_have_token(self, url: str) -> bool:
+        """Whether the user's token is sent there: to the Hub alone, and encrypted."""
         parts = urlsplit(url)
         own = urlsplit(self.settings.endpoint)
         return origin(parts) == origin(own) and (parts.scheme == "https" or is_local(parts))

@@ -213,8 +213,18 @@ def test_a_member_of_what_is_no_archive(tmp_path: Path) -> None:
 
 
 def test_compressed_but_no_tar(tmp_path: Path) -> None:
-    (tmp_path / "m.gguf.gz").write_bytes(gzip.compress(MODEL))
+    (tmp_path / "m.gguf.gz").write_bytes(gzip.compress(MODEL[1:]))
     refuse(tmp_path / "m.gguf.gz", "damaged-archive")
+
+
+def test_a_gguf_that_was_compressed_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf.gz"
+    path.write_bytes(gzip.compress(MODEL))
+    [file] = extract(path)
+    assert (file.name, file.read_bytes()) == ("m.gguf", MODEL)
+    with pytest.raises(InputError) as caught:
+        extract(path, "other.gguf")
+    assert caught.value.code == "archive-members"
 
 
 def test_kinds(tmp_path: Path) -> None:

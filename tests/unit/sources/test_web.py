@@ -103,12 +103,12 @@ def test_plain_http_is_for_this_machine_the_endpoint_and_known_hashes(settings: 
 
 def test_the_token_is_not_sent_over_plain_http_to_another_machine(settings: Settings) -> None:
     web = Web(replace(settings, endpoint="http://192.0.2.1", token=TOKEN), IMPATIENT)
-    assert not web._may_have_token("http://192.0.2.1/x")
+    assert not web.may_have_token("http://192.0.2.1/x")
     https = Web(replace(settings, endpoint="https://hub.example", token=TOKEN), IMPATIENT)
-    assert https._may_have_token("https://hub.example:443/x")
-    assert not https._may_have_token("https://hub.example:8443/x")
-    assert not https._may_have_token("http://hub.example/x")
-    assert not https._may_have_token("https://evil-hub.example/x")
+    assert https.may_have_token("https://hub.example:443/x")
+    assert not https.may_have_token("https://hub.example:8443/x")
+    assert not https.may_have_token("http://hub.example/x")
+    assert not https.may_have_token("https://evil-hub.example/x")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,260 @@
+#include "args.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "chat.h"
+#include "../error.h"
+#include "../os.h"
+
+namespace ingot {
+
+// The engine's verbs that an executable has, as far as they take default arguments.
+static constexpr llama_example VERBS[] = {LLAMA_EXAMPLE_SERVER, LLAMA_EXAMPLE_CLI, LLAMA_EXAMPLE_COMPLETION,
+                                          LLAMA_EXAMPLE_EMBEDDING, LLAMA_EXAMPLE_PERPLEXITY};
+static constexpr int SECONDS = 20;  // for a handler; the slowest reads a large chat template
+
+// Flags of Ingot itself that may be baked in, with the number of their values.
+static const std::map<std::string, size_t> OWN = {{"--deterministic", 0}, {"--gpu", 1}, {"--llamafile", 0}, {"--nocompile", 0}, {"--require-gpu", 0}};
+// Those that make sense on a command line only.
+static const Args COMMAND_LINE_ONLY = {"--recompile", "--iq",      "--force",  "--cache-dir", "--nvcc",    "--hipcc",
+                                       "--host-compiler", "--server", "--chat", "--cli",    "--licenses"};
+
+struct Verb {
+    llama_example                  id;
+    std::unique_ptr<common_params> params;
+    std::vector<common_arg>        options;
+    Args                           accepted;  // of the arguments under judgement
+};
+
+// An option as one verb knows it.
+struct Known {
+    Verb *             verb;
+    const common_arg * option;
+    bool               positive;
+};
+
+static std::vector<Verb> engine_verbs() {
+    std::vector<Verb> verbs;
+    for (const auto id : VERBS) {
+        auto params = std::make_unique<common_params>();
+        auto options = common_params_parser_init(*params, id).options;
+        verbs.push_back({id, std::move(params), std::move(options), {}});
+    }
+    return verbs;
+}
+
+// The engine takes --ctx_size for --ctx-size.
+static std::string spelled(std::string word) {
+    if (word.rfind("--", 0) == 0) std::replace(word.begin(), word.end(), '_', '-');
+    return word;
+}
+
+static std::vector<Known> knowing(std::vector<Verb> & verbs, const std::string & word) {
+    std::vector<Known> known;
+    const auto among = [&](const std::vector<const char *> & spellings) {
+        return std::find(spellings.begin(), spellings.end(), spelled(word)) != spellings.end();
+    };
+    for (Verb & verb : verbs) {
+        for (const common_arg & option : verb.options) {
+            if (among(option.args)) known.push_back({&verb, &option, true});
+            else if (among(option.args_neg)) known.push_back({&verb, &option, false});
+        }
+    }
+    return known;
+}
+
+static size_t values_of(const common_arg & option) { return option.handler_str_str ? 2 : option.handler_int || option.handler_string ? 1 : 0; }
+
+// Insertions, deletions and substitutions between two words.
+static size_t distance(const std::string & a, const std::string & b) {
+    std::vector<size_t> row(b.size() + 1);
+    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= a.size(); ++i) {
+        size_t diagonal = row[0]++;
+        for (size_t j = 1; j <= b.size(); ++j) {
+            const size_t changed = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j]   = std::min({row[j] + 1, row[j - 1] + 1, changed});
+        }
+    }
+    return row.back();
+}
+
+// The flag that `word` was most likely meant to be; "" when none is near.
+static std::string nearest(const std::vector<Verb> & verbs, const std::string & word) {
+    std::string best;
+    size_t      least = std::max<size_t>(1, word.size() / 3) + 1;
+    const auto  look  = [&](const std::string & flag) {
+        if (const size_t steps = distance(spelled(word), flag); steps < least) {
+            least = steps;
+            best  = flag;
+        }
+    };
+    for (const Verb & verb : verbs) {
+        for (const common_arg & option : verb.options) {
+            for (const char * flag : option.args) look(flag);
+            for (const char * flag : option.args_neg) look(flag);
+        }
+    }
+    for (const auto & own : OWN) look(own.first);
+    return best;
+}
+
+[[noreturn]] static void refuse_unknown(std::vector<Verb> & verbs, const std::string & word) {
+    if (word.empty() || word[0] != '-') {
+        throw Failure(EXIT_USAGE, "'" + word + "' is no option", "only options can be default arguments; quote a value that has spaces");
+    }
+    const size_t equals = word.find('=');
+    const std::string flag = word.substr(0, equals);
+    if (equals != std::string::npos && !knowing(verbs, flag).empty()) {
+        throw Failure(EXIT_USAGE, "'" + word + "': the engine takes the value of " + flag + " as a word of its own",
+                      "write " + flag + " " + word.substr(equals + 1));
+    }
+    const std::string near = nearest(verbs, flag);
+    throw Failure(EXIT_USAGE, "unknown option '" + flag + "'",
+                  near.empty() ? "'help serve' and 'help complete' of an executable list the options" : "did you mean " + near + "?");
+}
+
+[[noreturn]] static void refuse(const std::string & flag, const std::string & why) {
+    throw Failure(EXIT_USAGE, flag + " cannot be a default argument", why);
+}
+
+// By what upstream's help calls the value: FNAME, FILE, PATH, DIR, FNAME:SCALE,... or a URL.
+static void refuse_what_is_elsewhere(const std::string & flag, const common_arg & option) {
+    const std::string hint = option.value_hint ? option.value_hint : "";
+    for (const char * file : {"FNAME", "FILE", "PATH", "DIR"}) {
+        if (hint.find(file) != std::string::npos) refuse(flag, "it would name a file that other machines do not have");
+    }
+    for (const char * place : {"URL", "<user>/<model>", "<repo>"}) {
+        if (hint.find(place) != std::string::npos) refuse(flag, "an executable carries its model and answers by itself");
+    }
+}
+
+static bool names_another_model(const common_params & params) {
+    const auto named = [](const common_params_model & model) {
+        return !model.hf_repo.empty() || !model.url.empty() || !model.docker_repo.empty();
+    };
+    return named(params.model) || named(params.mmproj) || named(params.speculative.draft.mparams);
+}
+
+// True when `text` starts as a number and goes on as something else, which the engine cuts off.
+static bool ends_badly(const std::string & text) {
+    char * end = nullptr;
+    std::strtod(text.c_str(), &end);
+    return end != text.c_str() && *end != '\0';
+}
+
+static bool is_number(const common_arg & option) {
+    return option.handler_int || (option.value_hint && (std::string(option.value_hint) == "N" || std::string(option.value_hint) == "SEED"));
+}
+
+static void apply(const Known & known, const Args & values) {
+    const common_arg & option = *known.option;
+    common_params &    params = *known.verb->params;
+    if (option.handler_void) option.handler_void(params);
+    else if (option.handler_bool) option.handler_bool(params, known.positive);
+    else if (option.handler_int) option.handler_int(params, std::stoi(values[0]));
+    else if (option.handler_string) option.handler_string(params, values[0]);
+    else if (option.handler_str_str) option.handler_str_str(params, values[0], values[1]);
+    if (option.value_hint && std::string(option.value_hint) == "JINJA_TEMPLATE") common_chat_template(values[0], "", "");
+    if (std::string(option.args.front()) == "--port" && (params.port < 0 || params.port > 65535)) {
+        throw std::out_of_range("a port is a number up to 65535");
+    }
+}
+
+static constexpr const char * ENDS  = "ends";
+static constexpr const char * OTHER = "names another model";
+
+// Upstream's exceptions come with a prefix and an empty line.
+static std::string first_line(std::string text) {
+    if (text.rfind("error: ", 0) == 0) text.erase(0, 7);
+    return text.substr(0, text.find('\n'));
+}
+
+// "" when every verb takes it.
+static std::string fault_of(const std::vector<Known> & known, const Args & values) {
+    if (is_number(*known[0].option) && ends_badly(values[0])) return "it is not a number";
+    for (const Known & one : known) {
+        try {
+            apply(one, values);
+        } catch (const std::exception & error) {
+            const std::string what = first_line(error.what());
+            if (what.rfind("sto", 0) != 0) return what;
+            return dynamic_cast<const std::out_of_range *>(&error) ? "the number is too large" : "it is not a number";
+        }
+        if (one.verb->params->usage || one.verb->params->completion) return ENDS;
+        if (names_another_model(*one.verb->params)) return OTHER;
+    }
+    return "";
+}
+
+static std::string joined(const Args & words) {
+    std::string text;
+    for (const auto & word : words) text += (text.empty() ? "" : " ") + word;
+    return text;
+}
+
+// In a process of its own: some handlers print and exit, and some values crash the engine.
+static void judge_option(const std::vector<Known> & known, const std::string & flag, const Args & values) {
+    std::string why;
+    const auto  fault = os::answer_of([&] { return fault_of(known, values); }, SECONDS, why);
+    if (fault && fault->empty()) return;
+    const bool crashed = !fault && why.find("crash") != std::string::npos;
+    if (!crashed && (!fault || *fault == ENDS)) refuse(flag, "it would end every command of the executable");
+    if (fault && *fault == OTHER) refuse(flag, "an executable carries its model and answers by itself");
+    throw Failure(EXIT_USAGE, joined({flag, joined(values)}) + ": " + (fault ? *fault : "the engine crashes"),
+                  "'help serve' and 'help complete' of an executable say what it takes");
+}
+
+// What the engine's parser itself looks at once it has all of them.
+static void judge_together(const Verb & verb) {
+    std::string why;
+    const auto  answer = os::answer_of([&]() -> std::string {
+        Args args{"ingot", "-m", "bundle:main"};
+        args.insert(args.end(), verb.accepted.begin(), verb.accepted.end());
+        // As complete.cc does it. The template has been judged by itself.
+        if (verb.id == LLAMA_EXAMPLE_COMPLETION) args.insert(args.end(), {"--chat-template", ""});
+        auto          argv = as_argv(args);
+        common_params params;
+        return common_params_parse((int) args.size(), argv.data(), params, verb.id) ? "" : "refused";
+    }, SECONDS, why);
+    if (answer && answer->empty()) return;
+    throw Failure(EXIT_USAGE, "the engine does not take these together: " + joined(verb.accepted), "leave one of them out");
+}
+
+// How many words at `at` are a flag of Ingot's own with its value; 0 for the engine's.
+static size_t own_words(const Args & args, size_t at) {
+    const std::string & flag = args[at];
+    if (std::find(COMMAND_LINE_ONLY.begin(), COMMAND_LINE_ONLY.end(), flag) != COMMAND_LINE_ONLY.end()) {
+        refuse(flag, "whoever runs the executable can give it");
+    }
+    const auto own = OWN.find(flag);
+    if (own == OWN.end()) return 0;
+    if (at + own->second >= args.size()) throw Failure(EXIT_USAGE, flag + " needs a value");
+    return 1 + own->second;
+}
+
+void judge_default_args(const Args & args) {
+    auto verbs = engine_verbs();
+    for (size_t i = 0; i < args.size();) {
+        if (const size_t own = own_words(args, i)) {
+            i += own;
+            continue;
+        }
+        const auto known = knowing(verbs, args[i]);
+        if (known.empty()) refuse_unknown(verbs, args[i]);
+        refuse_what_is_elsewhere(args[i], *known[0].option);
+        const size_t end = i + 1 + values_of(*known[0].option);
+        if (end > args.size()) throw Failure(EXIT_USAGE, args[i] + " needs a value");
+        judge_option(known, args[i], Args(args.begin() + i + 1, args.begin() + end));
+        for (const Known & one : known) one.verb->accepted.insert(one.verb->accepted.end(), args.begin() + i, args.begin() + end);
+        i = end;
+    }
+    for (const Verb & verb : verbs) judge_together(verb);
+}
+
+}  // namespace ingot
