@@ -1,13 +1,15 @@
 #include "args.h"
 
 #include <algorithm>
-#include <cstring>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <set>
 
+#include "engine/judge.h"
 #include "error.h"
 #include "hub.h"
-#include "os.h"
+#include "limits/limits.h"
 #include "seams.h"
 #include "verbs/table.h"
 
@@ -16,16 +18,25 @@ namespace ingot {
 static const std::map<std::string, std::string> VERB_FLAGS = {
     {"--server", "serve"}, {"--chat", "chat"}, {"--cli", "complete"}, {"--version", "version"}, {"--licenses", "licenses"}};
 
-bool has_flag(const Args & args, std::initializer_list<const char *> spellings) {
-    return std::any_of(args.begin(), args.end(), [&](const std::string & arg) {
-        return std::find(spellings.begin(), spellings.end(), arg) != spellings.end();
-    });
+using Spellings = std::initializer_list<const char *>;
+
+static bool is_one_of(Spellings spellings, const std::string & word) {
+    return std::find(spellings.begin(), spellings.end(), word) != spellings.end();
 }
 
-Args take_values(Args & args, std::initializer_list<const char *> spellings) {
+bool has_flag(const Args & args, Spellings spellings) {
+    const auto value = are_values(args);
+    for (size_t i = 0; i < args.size(); ++i) {
+        if (!value[i] && is_one_of(spellings, args[i])) return true;
+    }
+    return false;
+}
+
+Args take_values(Args & args, Spellings spellings) {
+    const auto value = are_values(args);
     Args values, kept;
     for (size_t i = 0; i < args.size(); ++i) {
-        if (std::find(spellings.begin(), spellings.end(), args[i]) == spellings.end()) {
+        if (value[i] || !is_one_of(spellings, args[i])) {
             kept.push_back(args[i]);
         } else if (i + 1 < args.size()) {
             values.push_back(args[++i]);
@@ -37,9 +48,14 @@ Args take_values(Args & args, std::initializer_list<const char *> spellings) {
     return values;
 }
 
-bool take_flag(Args & args, std::initializer_list<const char *> spellings) {
-    const bool there = has_flag(args, spellings);
-    for (const char * spelling : spellings) args.erase(std::remove(args.begin(), args.end(), spelling), args.end());
+bool take_flag(Args & args, Spellings spellings) {
+    const auto value = are_values(args);
+    Args kept;
+    for (size_t i = 0; i < args.size(); ++i) {
+        if (value[i] || !is_one_of(spellings, args[i])) kept.push_back(args[i]);
+    }
+    const bool there = kept.size() < args.size();
+    args = kept;
     return there;
 }
 
@@ -75,57 +91,10 @@ bool names_other_model(const Args & user) {
                            "--docker-repo", "--docker_repo"});
 }
 
-// A flag of an engine verb: how many values it takes, and its option's first spelling.
-struct Flag {
-    size_t      values = 0;
-    std::string option;
-};
-
-static std::map<std::string, Flag> flags_of(llama_example verb) {
-    common_params params;
-    std::map<std::string, Flag> flags;
-    const auto context = common_params_parser_init(params, verb);
-    for (const auto & option : context.options) {
-        const size_t values = option.value_hint_2 ? 2 : option.value_hint ? 1 : 0;
-        for (const char * spelling : option.args) flags[spelling] = {values, option.args.front()};
-        for (const char * spelling : option.args_neg) flags[spelling] = {0, option.args.empty() ? spelling : option.args.front()};
-    }
-    return flags;
-}
-
-// One flag with its values. Of an unknown flag the option is empty, and it takes with it
-// whatever follows that is no flag.
-struct Group {
-    std::string option;
-    Args        words;
-};
-
-// The engine takes --ctx_size for --ctx-size.
-static std::string spelled(std::string word) {
-    if (word.rfind("--", 0) == 0) std::replace(word.begin(), word.end(), '_', '-');
-    return word;
-}
-
-static std::vector<Group> grouped(const std::map<std::string, Flag> & flags, const Args & args) {
-    std::vector<Group> groups;
-    for (size_t i = 0; i < args.size();) {
-        const auto flag = flags.find(spelled(args[i]));
-        size_t end = i + 1;
-        if (flag != flags.end()) {
-            end = std::min(args.size(), end + flag->second.values);
-        } else {
-            while (end < args.size() && (args[end].empty() || args[end][0] != '-')) ++end;
-        }
-        groups.push_back({flag == flags.end() ? "" : flag->second.option, Args(args.begin() + i, args.begin() + end)});
-        i = end;
-    }
-    return groups;
-}
-
 Args accepted_by(llama_example verb, const Args & args, bool inverted) {
     Args kept;
-    for (const auto & group : grouped(flags_of(verb), args)) {
-        if (group.option.empty() == inverted) kept.insert(kept.end(), group.words.begin(), group.words.end());
+    for (const Group & group : grouped(verb, args)) {
+        if (!group.option == inverted) kept.insert(kept.end(), group.words.begin(), group.words.end());
     }
     return kept;
 }
@@ -141,20 +110,20 @@ Args named_options(llama_example verb, const Args & args, const std::set<std::st
 // Those of `own` that the verb accepts and that nothing later in `own` or in `user` sets
 // again: the engine warns about an option given twice.
 static Args in_effect(llama_example verb, const Args & own, const Args & user) {
-    const auto flags = flags_of(verb);
-    std::set<std::string> later;
-    for (const auto & group : grouped(flags, user)) later.insert(group.option);
-    auto groups = grouped(flags, own);
+    std::set<const common_arg *> later;
+    for (const Group & group : grouped(verb, user)) later.insert(group.option);
+    auto groups = grouped(verb, own);
     Args kept;
     for (auto group = groups.rbegin(); group != groups.rend(); ++group) {
-        if (group->option.empty() || !later.insert(group->option).second) continue;
+        if (!group->option || !later.insert(group->option).second) continue;
         kept.insert(kept.begin(), group->words.begin(), group->words.end());
     }
     return kept;
 }
 
 static Args carried(const Bundle & bundle) {
-    Args args{"-m", MAIN_MODEL};
+    // No other model, whatever the engine's own settings on this machine name: nothing is fetched.
+    Args args{"-m", MAIN_MODEL, "-mu", "", "-dr", "", "-hf", "", "-hff", ""};
     if (bundle.manifest.first("projector")) {
         args.insert(args.end(), {"--mmproj", bundle.file.path()});
     }
@@ -166,17 +135,55 @@ static Args carried(const Bundle & bundle) {
     return args;
 }
 
-static void check_model(const std::string & path) {
-    const os::File file(path);  // throws when it can't be opened
-    char magic[4] = {0};
-    if (file.size() >= sizeof magic) file.read(0, magic, sizeof magic);
-    if (std::memcmp(magic, "GGUF", sizeof magic) != 0) {
-        throw Failure(EXIT_INPUT, path + " is not a GGUF", "-m takes a model in GGUF format");
+// What an answer may depend on beside the model and the machine: sampling, how a prompt is cut into
+// batches, how work is divided between threads, what a server has computed before.
+static const Args DETERMINISTIC = {"--seed", "0", "--temp", "0", "--top-k", "1", "-t", "2", "-tb", "2", "-b", "512", "-ub", "512",
+                                   "-fa", "on", "-np", "1", "--no-cont-batching", "--no-cache-prompt"};
+static bool deterministic = false;
+
+void be_deterministic(bool on) { deterministic = on; }
+
+// The engine counts the machine's cores, and waits for its threads spinning: with more of them than CPUs that this
+// process may use, it is tens of times slower. Where nothing is limited the engine's own choice stands.
+static Args with_threads(llama_example verb, Args own, const Args & user) {
+    const limits::Cpus cpus = limits::cpus();
+    const auto sets_threads = [&](const Args & args) {
+        const auto groups = grouped(verb, args);
+        return std::any_of(groups.begin(), groups.end(), [](const Group & group) { return group.name() == "-t"; });
+    };
+    const bool chosen = sets_threads(own) || sets_threads(user) || std::getenv("LLAMA_ARG_THREADS");
+    if (!chosen && cpus.limited) own.insert(own.begin(), {"-t", std::to_string(cpus.threads)});
+    if (wants_log(user)) {
+        const std::string count = chosen ? "as set" : cpus.limited ? std::to_string(cpus.threads) : "the engine's choice";
+        std::fprintf(stderr, "threads: %s (%s)\n", count.c_str(), cpus.why.c_str());
+    }
+    return own;
+}
+
+// The server keeps states of earlier prompts in memory, by default up to 8 GiB: in a container, an eighth of its room.
+static Args with_cache_limit(llama_example verb, Args own) {
+    constexpr uint64_t MIB = 1 << 20, USUAL = 8192;
+    if (verb != LLAMA_EXAMPLE_SERVER || std::getenv("LLAMA_ARG_CACHE_RAM")) return own;
+    const limits::Memory memory = limits::memory();
+    const uint64_t share = memory.room / 8 / MIB;
+    if (memory.group && share < USUAL) own.insert(own.begin(), {"-cram", std::to_string(share)});
+    return own;
+}
+
+// The engine's own advice is to compile it for a GPU.
+static void note_missing_gpu(llama_example verb, const Args & user) {
+    static const std::set<std::string> names = {"-ngl", "-sm", "-ts", "-mg", "--spec-draft-ngl"};
+    for (const Group & group : grouped(verb, user)) {
+        if (!names.count(group.name()) || group.words.back() == "0" || llama_supports_gpu_offload()) continue;
+        std::fprintf(stderr, "note: %s has no effect: no GPU module is loaded; --recompile makes one where there is a GPU\n",
+                     group.words.front().c_str());
+        return;
     }
 }
 
 // What is to be fetched, and cannot be.
 static void check_remote(const std::string & option, const std::string & value, const Args & user) {
+    if (value.empty()) return;
     if (option == "-hf" || option == "--spec-draft-hf") {
         Args copy = user;
         const Args files = take_values(copy, {"-hff", "--hf-file", "--hf_file"});
@@ -188,29 +195,28 @@ static void check_remote(const std::string & option, const std::string & value, 
     }
 }
 
-// What the engine would only report with exit code 1, told in our way before it starts.
-static void check_user(llama_example verb, const Args & user) {
-    const auto flags = flags_of(verb);
-    for (const auto & group : grouped(flags, user)) {
-        const std::string & word = group.words.front();
-        if (group.option.empty()) {
-            throw Failure(EXIT_USAGE, "unknown option '" + word + "'", "help COMMAND lists those of the engine");
-        }
-        if (group.words.size() < 1 + flags.at(spelled(word)).values) throw Failure(EXIT_USAGE, word + " needs a value");
-        if (group.option == "-m" && group.words.size() == 2 && group.words[1].rfind("bundle:", 0) != 0) {
-            check_model(group.words[1]);
-        }
-        if (group.words.size() == 2) check_remote(group.option, group.words[1], user);
+// What the engine would only report in its own way, told in ours before it starts. `args` is the whole vector:
+// a variable of the environment that one of its options overrides is no longer set afterwards.
+static void judge(llama_example verb, const Bundle * bundle, const Args & user, const Args & args) {
+#ifndef INGOT_INSTRUMENT
+    judge_words(verb, user);
+    for (const Group & group : grouped(verb, user)) {
+        if (group.words.size() == 2) check_remote(group.name(), group.words[1], user);
     }
+    if (bundle && !names_other_model(user)) {
+        judge_words(verb, accepted_by(verb, bundle->manifest.default_args), "this executable's own defaults, which its author chose");
+    }
+    for (const Group & group : grouped(verb, args)) {
+        if (!group.option || !group.option->env) continue;
+        std::string variable = group.option->env;
+        unsetenv(variable.c_str());
+        if (!group.option->args_neg.empty()) unsetenv(variable.replace(0, 10, "LLAMA_ARG_NO_").c_str());
+    }
+    judge_environment(verb);
+    judge_settings(verb);
+    note_missing_gpu(verb, user);
+#endif
 }
-
-// What an answer may depend on beside the model and the machine: sampling, how a prompt is cut into
-// batches, how work is divided between threads, what a server has computed before.
-static const Args DETERMINISTIC = {"--seed", "0", "--temp", "0", "--top-k", "1", "-t", "2", "-tb", "2", "-b", "512", "-ub", "512",
-                                   "-fa", "on", "-np", "1", "--no-cont-batching", "--no-cache-prompt"};
-static bool deterministic = false;
-
-void be_deterministic(bool on) { deterministic = on; }
 
 Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user) {
     Args own = extra;
@@ -229,11 +235,11 @@ Args compose(const Bundle * bundle, llama_example verb, const Args & extra, cons
 }
 
 Args compose_without_model(const Bundle * bundle, llama_example verb, const Args & own, const Args & user) {
-    check_user(verb, user);
     Args args{bundle ? bundle->manifest.name : "ingot-runtime"};
-    const Args mine = in_effect(verb, own, user);
+    const Args mine = in_effect(verb, with_cache_limit(verb, with_threads(verb, own, user)), user);
     args.insert(args.end(), mine.begin(), mine.end());
     args.insert(args.end(), user.begin(), user.end());
+    judge(verb, bundle, user, args);
     return args;
 }
 

@@ -7,12 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "arg.h"
 #include "bundle.h"
+#include "engine/options.h"
 
 namespace ingot {
-
-using Args = std::vector<std::string>;
 
 // What the command line asks for, before any engine flag is looked at.
 struct Request {
@@ -24,6 +22,7 @@ struct Request {
 // spelling anywhere (--server, --chat, --cli).
 Request parse_request(const Args & args);
 
+// A word that is the value of the flag before it is never taken for a flag.
 bool has_flag(const Args & args, std::initializer_list<const char *> spellings);
 // Removes every `spelling VALUE` pair and returns the values in order. Throws Failure when
 // a value is missing.

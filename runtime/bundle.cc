@@ -90,12 +90,13 @@ static Manifest read_manifest(const os::File & file, const Tail & tail) {
 
 std::optional<Bundle> open_own_bundle(const char * argv0) {
     for (const auto & path : os::own_paths(argv0)) {
-        os::File file;
-        try {
-            file = os::File(path);
-        } catch (const Failure &) {
-            continue;
+        if (const int error = os::error_of_reading(path)) {
+            // Without /proc the other paths are tried; one that may be run and not read is this program.
+            if (error != EACCES && error != EPERM) continue;
+            throw Failure(EXIT_INPUT, std::string("this executable cannot read itself: ") + std::strerror(error),
+                          "whoever runs it must be allowed to read it too: chmod a+rx FILE");
         }
+        os::File file(path);
         if (const auto tail = read_tail(file)) {
             Manifest manifest = read_manifest(file, *tail);
             return Bundle{std::move(file), std::move(manifest)};

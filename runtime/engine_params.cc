@@ -1,5 +1,6 @@
 #include "engine_params.h"
 
+#include "engine/words.h"
 #include "error.h"
 
 namespace ingot {
@@ -11,9 +12,7 @@ common_params parse_engine(const Bundle * bundle, llama_example verb, const Args
     auto argv = as_argv(args);
     common_params params;
     common_init();
-    if (!common_params_parse((int) args.size(), argv.data(), params, verb)) {
-        throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
-    }
+    if (!common_params_parse((int) args.size(), argv.data(), params, verb)) throw not_accepted();
     llama_backend_init();
     llama_numa_init(params.numa);
     return params;

@@ -1,5 +1,5 @@
 // The one kind of failure a user sees: what is wrong, what to do next, and the exit code.
-// Thrown anywhere, caught in main() alone.
+// Thrown anywhere and caught in main() alone, or, where the engine cannot be unwound, told on the spot.
 #pragma once
 
 #include <stdexcept>
@@ -15,5 +15,17 @@ struct Failure : std::runtime_error {
     Exit        code;
     std::string hint;
 };
+
+// Prints the two lines. Control characters in them are escaped: names and reasons come from files.
+void tell(const Failure & failure);
+
+// Tells and ends this process at once, from any thread: nothing is unwound and no destructor runs.
+[[noreturn]] void leave(const Failure & failure);
+
+// Throws Failure when something that was printed could not be written.
+void check_output();
+
+// The same where nothing can be thrown: leaves.
+void leave_unless_written();
 
 }  // namespace ingot

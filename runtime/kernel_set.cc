@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <tuple>
 
+#include "engine/words.h"
 #include "error.h"
 #include "seams.h"
 // What upstream's own tests/test-export-graph-ops.cpp uses: llama_graph_reserve, and the names
@@ -129,17 +130,12 @@ void hear(ggml_log_level level, const char * text, void * data) {
     EngineLog & log = *static_cast<EngineLog *>(data);
     if (log.verbose) std::fputs(text, stderr);
     if (level != GGML_LOG_LEVEL_ERROR || !log.complaint.empty()) return;
-    log.complaint = text;
-    // "llama_model_load: error loading model: ..." without the function's name and the line's end
-    const size_t name = log.complaint.find(": ");
-    if (name != std::string::npos && log.complaint.find(' ') > name) log.complaint.erase(0, name + 2);
-    while (!log.complaint.empty() && std::isspace((unsigned char) log.complaint.back())) log.complaint.pop_back();
+    log.complaint = reason_in(text);
 }
 
 // A model that the engine accepts and then trips over ends in ggml_abort(), which does not return.
 static void end_after_abort(const char * message) {
-    std::fprintf(stderr, "error: the engine cannot load this model: %s\n", message);
-    std::_Exit(EXIT_INPUT);
+    leave(Failure(EXIT_INPUT, std::string("the engine cannot load this model: ") + message, "-v shows the engine's log"));
 }
 
 static llama_model_ptr load_without_weights(const std::string & name, const EngineLog & log) {
@@ -211,7 +207,7 @@ KernelSet kernel_set_of(const std::string & name, const std::vector<CacheTypes> 
                         const std::function<void(llama_model &, EngineLog &)> & also) {
     EngineLog log{verbose, ""};
     llama_log_set(hear, &log);
-    ggml_set_abort_callback(end_after_abort);
+    const auto usual_end = ggml_set_abort_callback(end_after_abort);
     KernelSet set;
     try {
         const llama_model_ptr model = load_without_weights(name, log);
@@ -220,10 +216,11 @@ KernelSet kernel_set_of(const std::string & name, const std::vector<CacheTypes> 
         if (also) also(*model, log);
     } catch (...) {
         llama_log_set(nullptr, nullptr);
+        ggml_set_abort_callback(usual_end);
         throw;
     }
     llama_log_set(nullptr, nullptr);
-    ggml_set_abort_callback(nullptr);
+    ggml_set_abort_callback(usual_end);
     return set;
 }
 

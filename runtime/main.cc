@@ -1,10 +1,14 @@
 // The program inside every executable Ingot makes. Named steps; the work is elsewhere.
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <set>
 
 #include "args.h"
 #include "bundle.h"
+#include "engine/abort.h"
+#include "engine/judge.h"
+#include "engine/words.h"
 #include "error.h"
 #include "gpu/load.h"
 #include "gpu/recompile.h"
@@ -67,6 +71,7 @@ static int run(int argc, char ** argv) {
     // The bundle first: a damaged executable must say so, whatever it was asked for.
     const auto bundle = open_own_bundle(argc > 0 ? argv[0] : nullptr);
     set_own_bundle(bundle ? &*bundle : nullptr);
+    clean_environment();
 
     Request request = parse_request(Args(argv + (argc > 0), argv + argc));
     be_deterministic(take_flag(request.rest, {"--deterministic"}));
@@ -75,6 +80,7 @@ static int run(int argc, char ** argv) {
     if (recompile && request.verb.empty() && !names_verb_by_flag(request.rest)) request.verb = "recompile";
     if (request.verb.empty()) request.verb = implied_verb(request.rest);
     announce_cpu_choice(wants_log(request.rest));
+    show_engine_log(wants_log(request.rest));
     const bool answers = request.verb == "verify" && has_flag(request.rest, {"--answers"});
     if ((COMPUTING.count(request.verb) || answers) && !wants_help(request.rest)) {
         if (recompile) recompile_first(request.verb, request.rest);
@@ -86,18 +92,29 @@ static int run(int argc, char ** argv) {
     return verb->second(own_bundle(), request.rest);
 }
 
+static Failure failure_of(const std::exception & error) {
+    if (dynamic_cast<const std::bad_alloc *>(&error)) {
+        return Failure(EXIT_INPUT, "there is not enough memory", "-c N takes a shorter context, which needs less memory");
+    }
+    return Failure(EXIT_INPUT, std::string("the engine gave up: ") + error.what(), "-v shows the engine's log");
+}
+
+static int tell_after_log(const Failure & failure) {
+    flush_engine_log();
+    tell(failure);
+    return failure.code;
+}
+
 int main(int argc, char ** argv) {
     os::normalise_process();
+    end_without_debugger();
     try {
         const int code = run(argc, argv);
-        if (std::fflush(stdout) != 0) throw Failure(EXIT_INPUT, "cannot write to standard output");
+        check_output();
         return code;
     } catch (const Failure & failure) {
-        std::fprintf(stderr, "error: %s\n", failure.what());
-        if (!failure.hint.empty()) std::fprintf(stderr, "hint: %s\n", failure.hint.c_str());
-        return failure.code;
+        return tell_after_log(failure);
     } catch (const std::exception & error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
-        return EXIT_NO;
+        return tell_after_log(failure_of(error));
     }
 }

@@ -6,6 +6,7 @@
 
 #include "ggml-alloc.h"
 #include "ggml.h"
+#include "limits/limits.h"
 #include "os.h"
 
 namespace ingot {
@@ -71,7 +72,7 @@ Speed measure(ggml_backend_reg_t reg, ggml_type type) {
     ggml_backend_t backend = ggml_backend_dev_init(ggml_backend_reg_dev_get(reg, 0), nullptr);
     if (!backend) return speed;
     const auto set_threads = (ggml_backend_set_n_threads_t) ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads");
-    if (set_threads) set_threads(backend, (int) os::cpu_count());
+    if (set_threads) set_threads(backend, (int) limits::cpus().threads);
     speed = {seconds_for(backend, type, PROMPT), seconds_for(backend, type, 1)};
     ggml_backend_free(backend);
     return speed;

@@ -63,12 +63,19 @@ void in_background(const std::function<void()> & work);
 
 bool is_terminal(FILE * stream);
 bool is_pipe_or_file(FILE * stream);
-unsigned cpu_count();
+// Why `path` cannot be opened for reading, an errno, or 0. It is not opened: it may be a pipe.
+int error_of_reading(const std::string & path);
 // Empty when host:port can be listened on, else what stands against it ("is in use", ...). `host` is an
 // address or a name.
 std::string why_not_listen(const std::string & host, int port);
 // Makes descriptors 0 to 2 exist and SIGCHLD behave, whatever the parent process left.
 void normalise_process();
+int process_id();
+// From now on a fatal signal (a wild pointer, an illegal instruction, a mapped file that was cut short) prints one
+// error line before it ends this process, with that signal as before.
+void tell_of_crashes();
+// Calls `leave` with the exit code when anything ends this process by exit(), after what it registered itself.
+void at_exit(void (*leave)(int code));
 // Creates a file that must not exist yet; throws Failure.
 FILE * create_new(const std::string & path);
 void make_directories(const std::string & path);

@@ -205,9 +205,10 @@ bool is_pipe_or_file(FILE * stream) {
     return fstat(fileno(stream), &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
-unsigned cpu_count() {
-    const long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (unsigned) n : 1;
+int error_of_reading(const std::string & path) {
+    struct stat st;
+    if (access(path.c_str(), R_OK) != 0 || stat(path.c_str(), &st) != 0) return errno;
+    return S_ISDIR(st.st_mode) ? EISDIR : 0;
 }
 
 // 0 when a socket can be bound to the address, else errno.
@@ -246,6 +247,41 @@ void normalise_process() {
     if (fd > 2) close(fd);
     // Ignored by some supervisors, and inherited: children could then not be waited for.
     signal(SIGCHLD, SIG_DFL);
+}
+
+static void write_text(const char * text) {
+    if (write(STDERR_FILENO, text, std::strlen(text)) < 0) {
+        // nobody to tell
+    }
+}
+
+// In a signal handler: no memory is allocated, no stream is used.
+static void on_crash(int sig) {
+    write_text(sig == SIGBUS ? "error: this program crashed: a file that it uses was cut short, or its disk failed"
+               : sig == SIGILL ? "error: this program crashed: illegal instruction"
+               : sig == SIGFPE ? "error: this program crashed: arithmetic error"
+                               : "error: this program crashed: invalid memory access");
+    write_text("\nhint: -v shows how far it came; verify checks this file\n");
+    raise(sig);  // the default, since SA_RESETHAND: the exit status says which signal it was
+}
+
+int process_id() { return (int) getpid(); }
+
+void tell_of_crashes() {
+    // A stack of its own, for crashes by an exhausted one; that of other threads stays theirs.
+    static char stack[16384];
+    stack_t alternative{};
+    alternative.ss_sp   = stack;
+    alternative.ss_size = sizeof stack;
+    sigaltstack(&alternative, nullptr);
+    struct sigaction action {};
+    action.sa_handler = on_crash;
+    action.sa_flags   = (int) (SA_RESETHAND | SA_NODEFER | SA_ONSTACK);
+    for (int sig : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) sigaction(sig, &action, nullptr);
+}
+
+void at_exit(void (*leave)(int code)) {
+    on_exit([](int code, void * what) { reinterpret_cast<void (*)(int)>(what)(code); }, reinterpret_cast<void *>(leave));
 }
 
 FILE * create_new(const std::string & path) {

@@ -1,14 +1,16 @@
 #include "seams.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <set>
-#include <vector>
+#include <string>
 
 #include "bundle.h"
+#include "engine/words.h"
 
 using ingot::Bundle;
 using ingot::Entry;
@@ -35,11 +37,17 @@ using Stream = std::unique_ptr<FILE, CloseStream>;
 
 static Stream stream_of(const Entry & entry) { return Stream(ingot::own_bundle()->file.stream(entry.offset)); }
 
-llama_model * ingot_open_model(const char * name, llama_model_params params) {
+static llama_model * open_model(const char * name, llama_model_params params) {
     const Entry * entry = entry_named(name);
     if (!entry) return llama_model_load_from_file(name, params);
     const Stream stream = stream_of(*entry);
     return llama_model_load_from_file_ptr(stream.get(), params);
+}
+
+llama_model * ingot_open_model(const char * name, llama_model_params params) {
+    llama_model * model = open_model(name, params);
+    ingot::note_model(model != nullptr);
+    return model;
 }
 
 #ifndef INGOT_INSTRUMENT  // see native/seams.cmake
@@ -87,6 +95,21 @@ void ingot_completion_log(common_log * log, ggml_log_level level, const char * f
         // A piece of generated text. Everything else that upstream prints as output
         // ("[end of text]", closing newlines) is decoration.
         std::fputs(text.c_str(), stdout);
-        std::fflush(stdout);
+        ingot::leave_unless_written();
     }
 }
+
+void ingot_perplexity_log(common_log * log, ggml_log_level level, const char * format, ...) {
+    va_list args;
+    va_start(args, format);
+    const std::string text = formatted(format, args);
+    va_end(args);
+    const bool result = text.rfind("Final ", 0) == 0 || text.rfind("Random ", 0) == 0;
+    const bool progress = level == GGML_LOG_LEVEL_INFO && text.find("system_info") == std::string::npos;
+    if (result) common_log_add(log, GGML_LOG_LEVEL_NONE, "%s", text.c_str());
+    else if (progress && !ingot::engine_log_shown()) std::fputs(text.c_str(), stderr);
+    else common_log_add(log, level, "%s", text.c_str());
+}
+
+bool ingot_gpu_offload(void) { return true; }
+bool ingot_rpc(void) { return false; }

@@ -30,3 +30,15 @@ gguf_context *       ingot_projector_open(const char * name, gguf_init_params pa
 
 // Completion's log: generated text alone reaches stdout, so that pipes work.
 void ingot_completion_log(common_log * log, ggml_log_level level, const char * format, ...);
+// Perplexity's: it logs its results and its progress as information.
+void ingot_perplexity_log(common_log * log, ggml_log_level level, const char * format, ...);
+
+extern "C" {
+// llama_init_from_model in the engine's common parts: with pooling, its graph for the largest micro-batch fails an
+// assertion unless that is a multiple of the number of sequences (-np 3, -ub 255, -c 257 of a server).
+llama_context * ingot_make_context(llama_model * model, llama_context_params params);
+// In the engine's option parser: true, so that it does not advise to rebuild it for a GPU (args.cc has our note).
+bool ingot_gpu_offload(void);
+// There too: no remote backends. Asking the registry would choose the CPU module before its time.
+bool ingot_rpc(void);
+}

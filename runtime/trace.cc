@@ -12,6 +12,7 @@
 #include <numeric>
 
 #include "decode.h"
+#include "engine/words.h"
 #include "error.h"
 #include "ggml-backend.h"
 #include "modules.h"
@@ -49,7 +50,7 @@ class Tracer {
         }
         init    = common_init_from_params(params);
         context = init->context();
-        if (!context) throw Failure(EXIT_INPUT, "the model could not be loaded", "run with -v to see why");
+        if (!context) throw engine_failure();
         model = llama_get_model(context);
         vocab = llama_model_get_vocab(model);
         size  = llama_vocab_n_tokens(vocab);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "../error.h"
+#include "../printable.h"
 #include "../os.h"
 #include "../process.h"
 #include "advice.h"
@@ -122,7 +123,7 @@ static ggml_backend_reg_t load_first(std::vector<Candidate> & candidates, const 
             return reg;
         }
         report.reasons.push_back(title(candidate.offer) + " is not used: " + why);
-        std::fprintf(stderr, "note: %s\n", report.reasons.back().c_str());
+        std::fprintf(stderr, "note: %s\n", printable(report.reasons.back()).c_str());
     }
     return nullptr;
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "../error.h"
+#include "../limits/limits.h"
 #include "../os.h"
 #include "../sha256.h"
 #include "../tar.h"
@@ -124,7 +125,7 @@ class Recompilation {
         request.architectures = architectures(backend_.devices());
         request.sources       = scratch + "/sources";
         request.scratch       = scratch;
-        request.jobs          = os::cpu_count();
+        request.jobs          = limits::cpus().logical;
         unpack_tar(bundle_.read(*bundle_.manifest.named(SOURCES)), request.sources);
         request.toolkit = backend_.find_toolkit(options_.tools, request.architectures, scratch);
         stage_          = Stage::compiling;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "../engine/words.h"
 #include "log_seams.h"
 
 namespace ingot {
@@ -22,6 +23,7 @@ static void print_line() {
     std::fprintf(stderr, "%s: %s  (OpenAI API under %s/v1%s; Ctrl-C stops)\n", announcement->title.c_str(), where.c_str(),
                  prefix, page.c_str());
     std::fflush(stderr);
+    show_engine_errors();
     announcement.reset();
     addresses.clear();
 }

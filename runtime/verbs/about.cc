@@ -4,6 +4,7 @@
 #include <map>
 
 #include "../error.h"
+#include "../printable.h"
 #include "build-info.h"
 #include "llama.h"
 #include "verbs.h"
@@ -37,7 +38,7 @@ static const Bundle & need(const Bundle * bundle) {
 }
 
 static void row(const char * label, const std::string & value) {
-    if (!value.empty()) std::printf("%-14s %s\n", label, value.c_str());
+    if (!value.empty()) std::printf("%-14s %s\n", label, printable(value).c_str());
 }
 
 static std::string path_in(const json & document, std::initializer_list<const char *> keys) {
@@ -54,7 +55,7 @@ static void print_entries(const Manifest & manifest) {
     for (const auto & entry : manifest.entries) {
         const auto & role = entry.role;
         if (role == "ui" || role == "license" || role == "source" || role == "hashes") continue;
-        std::printf("%-44s %-10s %12s\n", entry.name.c_str(), entry.role.c_str(), human_size(entry.size).c_str());
+        std::printf("%-44s %-10s %12s\n", printable(entry.name).c_str(), printable(entry.role).c_str(), human_size(entry.size).c_str());
     }
     for (const char * role : {"license", "ui", "source"}) {
         uint64_t bytes = 0;
@@ -108,7 +109,9 @@ int licenses(const Bundle * bundle, Args user) {
     const Bundle & own = need(bundle);
     for (const Entry * entry : own.manifest.all("license")) {
         const auto text = own.read(*entry);
-        std::printf("==== %s ====\n\n%.*s\n\n", entry->name.c_str(), (int) text.size(), reinterpret_cast<const char *>(text.data()));
+        const std::string shown = printable_text(std::string(text.begin(), text.end()));
+        std::printf("==== %s ====\n\n%s\n\n", printable(entry->name).c_str(), shown.c_str());
+        check_output();
     }
     return EXIT_DONE;
 }
@@ -134,8 +137,9 @@ int version(const Bundle * bundle, Args user) {
     if (bundle) {
         const json & doc = bundle->manifest.document;
         const std::string own = path_in(doc, {"version"});
-        std::printf("%s%s%s (%s %s)\n", bundle->manifest.name.c_str(), own.empty() ? "" : " ", own.c_str(), path_in(doc, {"builder", "name"}).c_str(),
-                    path_in(doc, {"builder", "version"}).c_str());
+        const std::string name = bundle->manifest.name + (own.empty() ? "" : " ") + own;
+        const std::string builder = path_in(doc, {"builder", "name"}) + " " + path_in(doc, {"builder", "version"});
+        std::printf("%s (%s)\n", printable(name).c_str(), printable(builder).c_str());
     }
     llama_print_build_info(llama_version(), stdout);
     return EXIT_DONE;
@@ -155,9 +159,10 @@ static void print_model_line(const Bundle & bundle) {
     const std::string license = manifest.model_fact("license");
     add(license.empty() ? "licence not stated" : "licence " + license);
     const std::string name = manifest.model_fact("name");
-    std::printf("%s: %s (%s)\n", manifest.name.c_str(), name.empty() ? "a language model" : name.c_str(), facts.c_str());
+    std::printf("%s: %s (%s)\n", printable(manifest.name).c_str(), name.empty() ? "a language model" : printable(name).c_str(),
+                printable(facts).c_str());
     const std::string description = path_in(manifest.document, {"description"});
-    if (!description.empty()) std::printf("%s\n", description.c_str());
+    if (!description.empty()) std::printf("%s\n", printable(description).c_str());
 }
 
 // The engine prints its own options, so that they are always those it has.
@@ -171,7 +176,7 @@ static int engine_help(const Bundle * bundle, const std::string & verb) {
 
 int help(const Bundle * bundle, Args user) {
     if (!user.empty() && user[0][0] != '-') return engine_help(bundle, user[0]);
-    const std::string me = bundle ? "./" + bundle->manifest.name : "ingot-runtime";
+    const std::string me = bundle ? "./" + printable(bundle->manifest.name) : "ingot-runtime";
     if (bundle) print_model_line(*bundle);
     else std::puts("The bare Ingot runtime: it carries no model; name one with -m MODEL.gguf.");
     std::printf(R"(

@@ -1,10 +1,12 @@
 // Completion and the engine's other one-shot tools.
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 
+#include "../engine/judge.h"
+#include "../engine/words.h"
 #include "../error.h"
+#include "../limits/limits.h"
 #include "../os.h"
+#include "texts.h"
 #include "verbs.h"
 
 int llama_completion(int argc, char ** argv);
@@ -15,28 +17,28 @@ namespace ingot::verbs {
 
 static constexpr const char * TEMPLATE = "--chat-template";
 
-static std::string read_stdin() {
-    std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-    // As the engine does for -f: the newline that ends a file is not part of the prompt.
-    if (!text.empty() && text.back() == '\n') text.pop_back();
-    if (text.find('\0') != std::string::npos) throw Failure(EXIT_INPUT, "standard input is not text: it holds a NUL byte");
-    return text;
+// The text of -f FILE as the prompt, read here for one rule with standard input. The engine would cut it at a NUL.
+static void read_prompt_file(Args & user) {
+    const Args files = take_values(user, {"-f", "--file"});
+    if (files.size() > 1) throw Failure(EXIT_USAGE, "-f was given more than once");
+    if (!files.empty()) user.insert(user.begin(), {"-p", text_of_file(files[0])});
 }
 
 int complete(const Bundle * bundle, Args user) {
+    if (!wants_help(user)) read_prompt_file(user);
     Args prompts = take_values(user, {"-p", "--prompt"});
-    const bool from_file = has_flag(user, {"-f", "--file", "-bf", "--binary-file"});
+    const bool from_file = has_flag(user, {"-bf", "--binary-file"});
     Args extra{"--no-display-prompt", "--no-conversation", "--simple-io", "--no-perf"};
     if (!wants_log(user)) extra.insert(extra.end(), {"-lv", "1"});
-    if (prompts.size() > 1) throw Failure(EXIT_USAGE, "-p was given more than once");
+    if (prompts.size() > 1) throw Failure(EXIT_USAGE, "there is more than one prompt", "give one -p TEXT or one -f FILE");
     if (prompts.empty() && !from_file && !wants_help(user)) {
         if (os::is_terminal(stdin)) throw Failure(EXIT_USAGE, "complete needs a prompt", "give one with -p TEXT, -p - or -f FILE");
         prompts = {"-"};
     }
     if (!prompts.empty()) {
         const bool piped = prompts[0] == "-";
-        const std::string text = piped ? read_stdin() : prompts[0];
-        if (text.empty()) throw Failure(EXIT_USAGE, "the prompt is empty");
+        const std::string text = piped ? text_of_stdin() : prompts[0];
+        if (text.empty()) throw Failure(EXIT_USAGE, "the prompt is empty", "give one with -p TEXT, -p - or -f FILE");
         // In front, so that a flag of the user's that lacks its value can't swallow them.
         user.insert(user.begin(), {"-p", text});
         if (piped) user.insert(user.begin(), "--no-escape");  // piped text is taken literally
@@ -48,8 +50,7 @@ int complete(const Bundle * bundle, Args user) {
     }
     Args args = compose(bundle, LLAMA_EXAMPLE_COMPLETION, extra, user);
     auto argv = as_argv(args);
-    const int code = llama_completion((int) args.size(), argv.data());
-    if (code != 0) return EXIT_NO;
+    run_engine(llama_completion, (int) args.size(), argv.data());
     if (os::is_terminal(stdout)) std::puts("");
     return EXIT_DONE;
 }
@@ -57,7 +58,9 @@ int complete(const Bundle * bundle, Args user) {
 int perplexity(const Bundle * bundle, Args user) {
     Args args = compose(bundle, LLAMA_EXAMPLE_PERPLEXITY, {}, user);
     auto argv = as_argv(args);
-    return llama_perplexity((int) args.size(), argv.data());
+    run_engine(llama_perplexity, (int) args.size(), argv.data());
+    if (!engine_complaint().empty()) throw engine_failure();  // it ends with 0 when a text is too short
+    return EXIT_DONE;
 }
 
 int bench(const Bundle * bundle, Args user) {
@@ -67,9 +70,13 @@ int bench(const Bundle * bundle, Args user) {
         if (!bundle) throw Failure(EXIT_USAGE, "this runtime carries no model", "name one with -m MODEL.gguf");
         args.insert(args.end(), {"-m", "bundle:main"});
     }
+    if (limits::cpus().limited && !has_flag(user, {"-t", "--threads"})) {
+        args.insert(args.end(), {"-t", std::to_string(limits::cpus().threads)});
+    }
+    judge_bench(user);
     args.insert(args.end(), user.begin(), user.end());
     auto argv = as_argv(args);
-    return llama_bench((int) args.size(), argv.data());
+    return run_engine(llama_bench, (int) args.size(), argv.data());
 }
 
 }  // namespace ingot::verbs

@@ -7,10 +7,12 @@
 #include <nlohmann/json.hpp>
 
 #include "../decode.h"
+#include "../engine/words.h"
 #include "../engine_params.h"
 #include "../error.h"
 #include "../os.h"
 #include "../seams.h"
+#include "texts.h"
 #include "verbs.h"
 
 namespace ingot::verbs {
@@ -24,28 +26,43 @@ static Args take_texts(Args & user, bool by_line) {
     if (!piped) return texts;
     if (texts.empty() && os::is_terminal(stdin)) throw Failure(EXIT_USAGE, "no text given", "give it with -p TEXT, or pipe it in");
     texts.clear();
-    if (by_line) {
-        for (std::string line; std::getline(std::cin, line);) texts.push_back(line);
-    } else {
-        texts.emplace_back(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
+    if (!by_line) return {{std::istreambuf_iterator<char>(std::cin), {}}};
+    for (std::string line; std::getline(std::cin, line);) {
+        if (texts.empty()) drop_mark(line);
+        if (!line.empty() && line.back() == '\r') line.pop_back();  // lines may end as on Windows
+        texts.push_back(line);
     }
     return texts;
 }
 
-// One normalised vector per text; a text must fit the context in one piece.
-static std::vector<float> embed_one(llama_context * context, const common_params & params, const std::string & text, size_t index) {
-    const auto tokens = common_tokenize(context, text, true, true);
-    if (tokens.empty()) throw Failure(EXIT_INPUT, "text " + std::to_string(index + 1) + " is empty");
+using Tokens = std::vector<llama_token>;
+
+// A text must fit the context in one piece.
+static Tokens tokens_of(llama_context * context, const std::string & text, size_t index) {
+    const Tokens tokens = common_tokenize(context, text, true, true);
+    const std::string name = "text " + std::to_string(index + 1);
+    if (text.empty() || tokens.empty()) throw Failure(EXIT_INPUT, name + " is empty", "there is no vector for nothing: leave it out");
     if (tokens.size() > llama_n_ubatch(context)) {
-        throw Failure(EXIT_INPUT,
-                      "text " + std::to_string(index + 1) + " has " + std::to_string(tokens.size()) +
-                          " tokens and the model takes " + std::to_string(llama_n_ubatch(context)),
+        throw Failure(EXIT_INPUT, name + " has " + std::to_string(tokens.size()) + " tokens and the model takes " +
+                                      std::to_string(llama_n_ubatch(context)),
                       "split it, or raise -c and -b up to the model's own limit");
     }
+    return tokens;
+}
+
+// Of all texts, before any vector is printed: what reads them counts on one per text.
+static std::vector<Tokens> all_tokens(llama_context * context, const Args & texts) {
+    std::vector<Tokens> all;
+    for (size_t i = 0; i < texts.size(); ++i) all.push_back(tokens_of(context, texts[i], i));
+    return all;
+}
+
+// One normalised vector.
+static std::vector<float> embed_one(llama_context * context, const common_params & params, const Tokens & tokens, size_t index) {
     llama_memory_clear(llama_get_memory(context), true);
     const int failed = decode(context, tokens, 0, 0);
     const float * raw = failed ? nullptr : llama_get_embeddings_seq(context, 0);
-    if (!raw) throw Failure(EXIT_NO, "the engine could not compute text " + std::to_string(index + 1));
+    if (!raw) throw Failure(EXIT_INPUT, "the engine could not compute text " + std::to_string(index + 1), "-v shows the engine's log");
     const int n = llama_model_n_embd_out(llama_get_model(context));
     std::vector<float> vector((size_t) n);
     common_embd_normalize(raw, vector.data(), n, params.embd_normalize);
@@ -67,19 +84,21 @@ int embed(const Bundle * bundle, Args user) {
 
     const auto init = common_init_from_params(params);
     llama_context * context = init->context();
-    if (!context) throw Failure(EXIT_INPUT, "the model could not be loaded", "run with -v to see why");
+    if (!context) throw engine_failure();
     if (llama_pooling_type(context) == LLAMA_POOLING_TYPE_NONE) {
         throw Failure(EXIT_USAGE, "with --pooling none there is no vector for a whole text", "use mean, cls or last");
     }
+    const auto tokens = all_tokens(context, texts);
     json data = json::array();
-    for (size_t i = 0; i < texts.size(); ++i) {
-        const auto vector = embed_one(context, params, texts[i], i);
+    for (size_t i = 0; i < tokens.size(); ++i) {
+        const auto vector = embed_one(context, params, tokens[i], i);
         if (as_json) {
             data.push_back({{"index", i}, {"embedding", vector}});
             continue;
         }
         for (size_t k = 0; k < vector.size(); ++k) std::printf("%s%.8g", k ? " " : "", (double) vector[k]);
         std::puts("");
+        check_output();
     }
     if (as_json) std::puts(json{{"model", bundle ? bundle->manifest.name : ""}, {"data", data}}.dump().c_str());
     llama_backend_free();
@@ -96,7 +115,7 @@ int tokenize(const Bundle * bundle, Args user) {
     llama_model_params model_params = llama_model_default_params();
     model_params.vocab_only = true;
     llama_model * model = ingot_open_model(params.model.path.c_str(), model_params);
-    if (!model) throw Failure(EXIT_INPUT, "the vocabulary could not be loaded");
+    if (!model) throw cannot_load();
     const llama_vocab * vocab = llama_model_get_vocab(model);
     json out = json::array();
     for (const auto & text : texts) {

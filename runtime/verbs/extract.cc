@@ -6,6 +6,7 @@
 
 #include "../error.h"
 #include "../os.h"
+#include "../printable.h"
 #include "../sha256.h"
 #include "verbs.h"
 
@@ -46,10 +47,7 @@ static bool copy_small(const Bundle & bundle, const Entry & entry, FILE * out) {
     return std::fwrite(bytes.data(), 1, bytes.size(), out) == bytes.size();
 }
 
-static void write_entry(const Bundle & bundle, const Entry & entry, const std::string & folder) {
-    check_name(entry.name);
-    const std::string path = folder + "/" + entry.name;
-    os::make_directories(path.substr(0, path.rfind('/')));
+static void write_entry(const Bundle & bundle, const Entry & entry, const std::string & path) {
     std::unique_ptr<FILE, CloseFile> out(os::create_new(path));
     bool good = false;
     try {
@@ -63,7 +61,24 @@ static void write_entry(const Bundle & bundle, const Entry & entry, const std::s
         std::remove(path.c_str());
         throw Failure(EXIT_INPUT, "cannot write " + path, "is the disk full?");
     }
-    std::printf("%s\n", path.c_str());
+}
+
+// All of them or, when one cannot be written, none.
+static void write_all(const Bundle & bundle, const std::vector<const Entry *> & entries, const std::string & folder) {
+    std::vector<std::string> written;
+    try {
+        for (const Entry * entry : entries) {
+            check_name(entry->name);
+            const std::string path = folder + "/" + entry->name;
+            os::make_directories(path.substr(0, path.rfind('/')));
+            write_entry(bundle, *entry, path);
+            written.push_back(path);
+        }
+    } catch (...) {
+        for (const std::string & path : written) std::remove(path.c_str());
+        throw;
+    }
+    for (const std::string & path : written) std::printf("%s\n", printable(path).c_str());
 }
 
 int extract(const Bundle * bundle, Args user) {
@@ -84,7 +99,7 @@ int extract(const Bundle * bundle, Args user) {
     if (user.empty()) {
         for (const auto & entry : bundle->manifest.entries) wanted.push_back(&entry);
     }
-    for (const Entry * entry : wanted) write_entry(*bundle, *entry, folder);
+    write_all(*bundle, wanted, folder);
     return EXIT_DONE;
 }
 

@@ -1,6 +1,7 @@
 // The kernel set of the carried model or of another one: what a GPU module must offer for it.
 #include <cstdio>
 
+#include "../engine/words.h"
 #include "../error.h"
 #include "../kernel_set.h"
 #include "common.h"
@@ -46,9 +47,7 @@ static common_params parse(const Bundle * bundle, const Args & user) {
     auto argv = as_argv(args);
     common_params params;
     common_init();
-    if (!common_params_parse((int) args.size(), argv.data(), params, LLAMA_EXAMPLE_SERVER)) {
-        throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
-    }
+    if (!common_params_parse((int) args.size(), argv.data(), params, LLAMA_EXAMPLE_SERVER)) throw not_accepted();
     return params;
 }
 

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "../error.h"
+#include "../limits/limits.h"
 #include "../gpu/load.h"
 #include "../gpu/recompile.h"
 #include "../os.h"
@@ -56,7 +57,7 @@ static gpu::ModuleRequest request_of(const Bundle * bundle, Args & user) {
     request.sources = one(user, "--sources");
     request.ptx     = take_flag(user, {"--ptx"});
     const std::string jobs = one(user, "--jobs");
-    request.jobs = jobs.empty() ? os::cpu_count() : (unsigned) number(jobs, "--jobs", 1, 1024);
+    request.jobs = jobs.empty() ? limits::cpus().logical : (unsigned) number(jobs, "--jobs", 1, 1024);
     const std::string & kind = gpu::options().kind;
     request.backend = gpu::backend_of(kind == "auto" ? "nvidia" : kind);
     if (!request.backend) throw Failure(EXIT_USAGE, "no module is compiled for --gpu " + kind, "one of nvidia, amd, apple");

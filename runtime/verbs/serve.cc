@@ -9,8 +9,11 @@
 #include <optional>
 #include <thread>
 
+#include "../engine/judge.h"
+#include "../engine/words.h"
 #include "../error.h"
 #include "../os.h"
+#include "../printable.h"
 #include "../server/announcement.h"
 #include "../server/params.h"
 #include "../server/responses.h"
@@ -60,7 +63,7 @@ static std::optional<int> port_in(const Args & args) {
     return (int) port;
 }
 
-static std::string title(const Bundle * bundle) { return bundle ? bundle->manifest.name : "the model"; }
+static std::string title(const Bundle * bundle) { return bundle ? printable(bundle->manifest.name) : "the model"; }
 
 static bool has_page(const Bundle * bundle, const common_params & params) {
     return (bundle && bundle->manifest.first("ui") && params.ui) || !params.public_path.empty();
@@ -97,10 +100,12 @@ int serve(const Bundle * bundle, Args user) {
         announce_server({title(bundle), params.api_prefix, params.hostnames.size(), has_page(bundle, params), routes});
     }
     auto argv = as_argv(request.args);
-    const int code = llama_server(params, (int) request.args.size(), argv.data());
-    common_log_flush(common_log_main());
-    check_template();
-    return code;
+    try {
+        return run_engine([&] { return llama_server(params, (int) request.args.size(), argv.data()); });
+    } catch (const Failure &) {
+        check_template();
+        throw;
+    }
 }
 
 // A server in a thread of this process, for the chat client to talk to.
@@ -193,12 +198,13 @@ int chat(const Bundle * bundle, Args user) {
     const Args unknown = accepted_by(LLAMA_EXAMPLE_SERVER, not_client, true);
     for_server.insert(for_server.end(), unknown.begin(), unknown.end());
 
+    judge_words(LLAMA_EXAMPLE_CLI, for_client);
     ServerRequest request = server_request(bundle, for_server, /*one_model*/ true);
     const int port = chat_port(request.args);
     LocalServer server(std::move(request), port);
     if (!server.ready()) {
         check_template();
-        throw Failure(EXIT_INPUT, "the model could not be loaded", "run with -v to see why");
+        throw engine_failure();
     }
     if (has_page(bundle, server.params())) std::fprintf(stderr, "web page: %s\n", server.url().c_str());
 
@@ -209,7 +215,7 @@ int chat(const Bundle * bundle, Args user) {
     }
     args.insert(args.end(), for_client.begin(), for_client.end());
     auto argv = as_argv(args);
-    return llama_cli((int) args.size(), argv.data());
+    return run_engine(llama_cli, (int) args.size(), argv.data());
 }
 
 }  // namespace ingot::verbs

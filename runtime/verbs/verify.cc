@@ -10,6 +10,8 @@
 
 #include "../answers.h"
 #include "../error.h"
+#include "../printable.h"
+#include "../limits/limits.h"
 #include "../sha256.h"
 #include "verbs.h"
 
@@ -54,7 +56,7 @@ static std::vector<Damage> damaged_chunks(const Bundle & bundle, const Entry & e
         }
     };
     std::vector<std::thread> threads;
-    for (unsigned i = 0; i < os::cpu_count(); ++i) threads.emplace_back(work);
+    for (unsigned left = limits::cpus().logical; left > 0; --left) threads.emplace_back(work);
     for (auto & thread : threads) thread.join();
     std::sort(found.begin(), found.end(), [](const auto & a, const auto & b) { return a.from < b.from; });
     return found;
@@ -119,7 +121,7 @@ int verify(const Bundle * bundle, Args user) {
         std::printf("ok: the program and %zu entries are as they were built\n", bundle->manifest.entries.size());
     } else {
         for (const auto & d : all) {
-            std::printf("damaged: %s, bytes %llu to %llu\n", d.entry.c_str(), (unsigned long long) d.from, (unsigned long long) d.to);
+            std::printf("damaged: %s, bytes %llu to %llu\n", printable(d.entry).c_str(), (unsigned long long) d.from, (unsigned long long) d.to);
         }
         std::fprintf(stderr, "error: %zu part(s) of this executable are damaged\nhint: download it again\n", all.size());
     }

@@ -92,3 +92,21 @@ def other_tokens(to: Path) -> Path:
     changed[other_at : other_at + len(one)] = one
     to.write_bytes(changed)
     return to
+
+
+def with_number(to: Path, key: str, value: int) -> Path:
+    """The demo model with another value of a 32-bit integer key."""
+    whole = bytearray(DEMO.read_bytes())
+    at = whole.index(struct.pack("<Q", len(key)) + key.encode()) + 8 + len(key) + 4
+    struct.pack_into("<I", whole, at, value)
+    to.write_bytes(whole)
+    return to
+
+
+def with_architecture(to: Path, name: str) -> Path:
+    """The demo model, which is a "llama", under another name of five letters."""
+    whole = bytearray(DEMO.read_bytes())
+    at = whole.index(_ARCHITECTURE.encode()) + len(_ARCHITECTURE) + 4 + 8
+    whole[at : at + 5] = name.encode()
+    to.write_bytes(whole)
+    return to

@@ -1,0 +1,84 @@
+#include "options.h"
+
+#include <algorithm>
+
+namespace ingot {
+
+// Flags that the engine does not know, and their verbs take with a value.
+static const char * const OWN_WITH_VALUE[] = {"--gpu",  "--cache-dir", "--nvcc", "--hipcc", "--host-compiler", "--arch",
+                                              "--jobs", "--sources",   "--job",  "-o",      "--output"};
+
+const std::vector<common_arg> & options_of(llama_example verb) {
+    static std::map<llama_example, std::vector<common_arg>> made;
+    const auto known = made.find(verb);
+    if (known != made.end()) return known->second;
+    common_params params;  // only its defaults are read, for the help texts
+    return made[verb] = common_params_parser_init(params, verb).options;
+}
+
+static std::map<std::string, Flag> flags_in(const std::vector<common_arg> & options) {
+    std::map<std::string, Flag> flags;
+    for (const common_arg & option : options) {
+        const size_t values = option.value_hint_2 ? 2 : option.value_hint ? 1 : 0;
+        for (const char * spelling : option.args) flags[spelling] = {values, &option};
+        for (const char * spelling : option.args_neg) flags[spelling] = {0, &option};
+    }
+    return flags;
+}
+
+const std::map<std::string, Flag> & flags_of(llama_example verb) {
+    static std::map<llama_example, std::map<std::string, Flag>> made;
+    const auto known = made.find(verb);
+    return known != made.end() ? known->second : made[verb] = flags_in(options_of(verb));
+}
+
+std::string Group::name() const {
+    if (!option) return "";
+    return !option->args.empty() ? option->args.front() : option->args_neg.front();
+}
+
+std::string spelled(std::string word) {
+    if (word.rfind("--", 0) == 0) std::replace(word.begin(), word.end(), '_', '-');
+    return word;
+}
+
+std::vector<Group> grouped(llama_example verb, const Args & args) {
+    const auto & flags = flags_of(verb);
+    std::vector<Group> groups;
+    for (size_t i = 0; i < args.size();) {
+        const auto flag = flags.find(spelled(args[i]));
+        size_t end = i + 1;
+        if (flag != flags.end()) {
+            end = std::min(args.size(), end + flag->second.values);
+        } else {
+            while (end < args.size() && (args[end].empty() || args[end][0] != '-')) ++end;
+        }
+        groups.push_back({flag == flags.end() ? nullptr : flag->second.option, Args(args.begin() + (long) i, args.begin() + (long) end)});
+        i = end;
+    }
+    return groups;
+}
+
+static const std::map<std::string, size_t> & values_by_flag() {
+    static const auto counts = [] {
+        std::map<std::string, size_t> made;
+        for (const auto verb : {LLAMA_EXAMPLE_SERVER, LLAMA_EXAMPLE_CLI, LLAMA_EXAMPLE_COMPLETION, LLAMA_EXAMPLE_EMBEDDING, LLAMA_EXAMPLE_PERPLEXITY}) {
+            for (const auto & [spelling, flag] : flags_of(verb)) made[spelling] = flag.values;
+        }
+        for (const char * own : OWN_WITH_VALUE) made[own] = 1;
+        return made;
+    }();
+    return counts;
+}
+
+std::vector<bool> are_values(const Args & args) {
+    const auto & counts = values_by_flag();
+    std::vector<bool> value(args.size());
+    for (size_t i = 0; i < args.size(); ++i) {
+        const auto flag = counts.find(spelled(args[i]));
+        for (size_t left = flag == counts.end() ? 0 : flag->second; left > 0 && i + 1 < args.size(); --left) value[++i] = true;
+    }
+    return value;
+}
+
+}  // namespace ingot
