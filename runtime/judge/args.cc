@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "chat.h"
+#include "../engine/ranges.h"
 #include "../error.h"
 #include "../os.h"
 
@@ -189,7 +190,11 @@ static std::string fault_of(const std::vector<Known> & known, const Args & value
         if (one.verb->params->usage || one.verb->params->completion) return ENDS;
         if (names_another_model(*one.verb->params)) return OTHER;
     }
-    return "";
+    // What the parser takes, and the engine crashes on later.
+    const common_arg & option = *known[0].option;
+    const bool judged = values.size() == 1 && !option.args.empty();
+    const std::string range = judged ? range_problem(option.args.front(), values[0], option.handler_int != nullptr) : "";
+    return range.empty() ? "" : "it " + range;
 }
 
 static std::string joined(const Args & words) {

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "../engine/words.h"
 #include "../error.h"
 #include "../os.h"
 #include "../seams.h"
@@ -91,7 +92,7 @@ common_params server_params(ServerRequest & request) {
     common_params params;
     auto argv = as_argv(request.args);
     if (!common_params_parse((int) request.args.size(), argv.data(), params, LLAMA_EXAMPLE_SERVER)) {
-        throw Failure(EXIT_USAGE, "the engine did not accept these arguments");
+        throw not_accepted();
     }
     check_api_key(params, request.args);
     check_tls(params);
