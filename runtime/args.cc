@@ -101,8 +101,8 @@ Args accepted_by(llama_example verb, const Args & args, bool inverted) {
 
 Args named_options(llama_example verb, const Args & args, const std::set<std::string> & options) {
     Args kept;
-    for (const auto & group : grouped(flags_of(verb), args)) {
-        if (options.count(group.option)) kept.insert(kept.end(), group.words.begin(), group.words.end());
+    for (const Group & group : grouped(verb, args)) {
+        if (options.count(group.name())) kept.insert(kept.end(), group.words.begin(), group.words.end());
     }
     return kept;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "chat.h"
+#include "../engine/options.h"
 #include "../engine/ranges.h"
 #include "../error.h"
 #include "../os.h"
@@ -46,12 +47,6 @@ static std::vector<Verb> engine_verbs() {
         verbs.push_back({id, std::move(params), std::move(options), {}});
     }
     return verbs;
-}
-
-// The engine takes --ctx_size for --ctx-size.
-static std::string spelled(std::string word) {
-    if (word.rfind("--", 0) == 0) std::replace(word.begin(), word.end(), '_', '-');
-    return word;
 }
 
 static std::vector<Known> knowing(std::vector<Verb> & verbs, const std::string & word) {
