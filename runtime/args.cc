@@ -1,9 +1,11 @@
 #include "args.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "error.h"
 #include "hub.h"
@@ -43,11 +45,21 @@ bool take_flag(Args & args, std::initializer_list<const char *> spellings) {
     return there;
 }
 
+static Args childs_flags() {
+    const char * text = std::getenv(CHILDS_FLAGS);
+    Args flags;
+    std::istringstream lines(text && std::getenv("LLAMA_SERVER_ROUTER_PORT") ? text : "");
+    for (std::string line; std::getline(lines, line);) flags.push_back(line);
+    return flags;
+}
+
 Request parse_request(const Args & args) {
     Request request{"", args};
     if (!args.empty() && own_verbs().count(args[0])) {
         request.verb = args[0];
         request.rest.erase(request.rest.begin());
+        const Args more = childs_flags();
+        request.rest.insert(request.rest.end(), more.begin(), more.end());
         return request;
     }
     if (!args.empty() && !args[0].empty() && args[0][0] != '-') {
@@ -211,6 +223,7 @@ static const Args DETERMINISTIC = {"--seed", "0", "--temp", "0", "--top-k", "1",
 static bool deterministic = false;
 
 void be_deterministic(bool on) { deterministic = on; }
+bool is_deterministic() { return deterministic; }
 
 Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user) {
     Args own = extra;

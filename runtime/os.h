@@ -64,6 +64,8 @@ void in_background(const std::function<void()> & work);
 bool is_terminal(FILE * stream);
 bool is_pipe_or_file(FILE * stream);
 unsigned cpu_count();
+// Bytes of the machine's memory.
+uint64_t memory_size();
 // Empty when host:port can be listened on, else what stands against it ("is in use", ...). `host` is an
 // address or a name.
 std::string why_not_listen(const std::string & host, int port);

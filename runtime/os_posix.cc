@@ -210,6 +210,11 @@ unsigned cpu_count() {
     return n > 0 ? (unsigned) n : 1;
 }
 
+uint64_t memory_size() {
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t) pages * (uint64_t) size : 0;
+}
+
 // 0 when a socket can be bound to the address, else errno.
 static int try_bind(const addrinfo & address) {
     const Descriptor fd(socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
