@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,35 @@ def test_inspect_reads_plain_and_split_ggufs(ingot: Ingot, tmp_path: Path) -> No
 def test_inspect_keeps_control_characters_off_the_terminal(ingot: Ingot, tmp_path: Path) -> None:
     path = write_model(tmp_path / "m.gguf", general__name="\x1b]0;owned\x07")
     assert "\x1b" not in ingot("inspect", path).stdout
+
+
+def test_no_word_of_a_gguf_reaches_a_terminal_raw(
+    ingot: Ingot, cache: Path, tmp_path: Path
+) -> None:
+    seed_cache()
+    odd = "bad\x1b[31m\x9b\u202e\nline2"
+    path = write_model(
+        tmp_path / "m.gguf",
+        general__name=odd,
+        general__architecture=odd,
+        general__license=odd,
+    )
+    for words in (
+        ("build", path, "-o", tmp_path / "out"),
+        ("build", path, "-o", tmp_path / "out", "--force", "--json"),
+        ("inspect", path),
+        ("inspect", path, "--json"),
+        ("inspect", tmp_path / "out"),
+        ("kernels", path),
+        ("init", path),
+    ):
+        done = ingot(*words)
+        shown = done.stdout + done.stderr
+        assert all(c.isprintable() or c == "\n" for c in shown), words
+        assert not any(line.startswith("line2") for line in shown.splitlines()), words
+    recipe = (tmp_path / "cwd" / "ingot.toml").read_text()
+    assert all(c.isprintable() or c == "\n" for c in recipe)
+    assert tomllib.loads(recipe)["metadata"]["license"] == odd
 
 
 def test_inspect_of_something_else(ingot: Ingot, tmp_path: Path) -> None:

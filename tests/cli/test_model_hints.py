@@ -79,7 +79,8 @@ def test_checkpoints_are_converted_first(ingot: Ingot, tmp_path: Path) -> None:
     assert f"hint: make a GGUF of it: ingot convert '{folder}' -o NAME.gguf" in done.stderr
     done = ingot("build", weights, "-o", "out")
     assert done.returncode == 3 and "this is a safetensors file" in done.stderr
-    assert "ingot convert FOLDER -o NAME.gguf" in done.stderr
+    assert f"ingot convert '{folder}' -o NAME.gguf" in done.stderr
+    assert "ingot convert " in ingot("build", folder).stderr  # also without a name for the output
 
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -112,8 +113,9 @@ def test_what_is_not_unpacked_here_is_named(
 ) -> None:
     path = tmp_path / "m.gguf.packed"
     path.write_bytes(head + bytes(100))
-    done = ingot("build", path, "-o", "out")
-    assert done.returncode == 3 and f"unpack it: {command}" in done.stderr
+    for output in (["-o", "out"], []):
+        done = ingot("build", path, *output)
+        assert done.returncode == 3 and f"unpack it: {command} {path}" in done.stderr
 
 
 @pytest.mark.parametrize("head", [b"MZqFpD='\n", b"\x7fELF" + bytes(60)])

@@ -14,6 +14,7 @@ from ingot.gguf.reader import read_gguf
 from ingot.models.quantize import NEED_IMATRIX, TYPES
 from tests.conftest import REPOSITORY, Ingot, Run
 from tests.models import DEMO
+from tests.models.loadable import FAULTS, write
 from tests.models.quantised import MIXES
 
 pytestmark = pytest.mark.runtime
@@ -93,3 +94,10 @@ def test_the_types_are_the_engines(engine_source: Path) -> None:
     named = re.findall(r'^\s*{ "(\w+)",', table, re.MULTILINE)
     assert [name for name in named if name != "COPY"] == list(TYPES)
     assert set(TYPES) >= NEED_IMATRIX
+
+
+def test_what_the_engine_refuses_is_not_quantised(home: Path, ingot: Ingot) -> None:
+    write(home / "m.gguf", FAULTS["twin tokens"][0])
+    done = ingot("quantize", "m.gguf", "q.gguf", "Q8_0")
+    assert done.returncode == 3 and "error: m.gguf: the engine cannot load it: " in done.stderr
+    assert [path.name for path in home.iterdir()] == ["m.gguf"]

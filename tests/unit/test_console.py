@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import time
 
 import pytest
 
-from ingot.console import Console, NullProgress, duration, size
+from ingot.console import (
+    Console,
+    NullProgress,
+    duration,
+    json_text,
+    printable,
+    printable_lines,
+    size,
+)
 
 
 class Terminal(io.StringIO):
@@ -134,3 +143,30 @@ def test_say_is_a_line_of_its_own() -> None:
 def test_null_progress_accepts_everything() -> None:
     with NullProgress().step("x") as step:
         step.update(1, None, "y")
+
+
+# Control characters of both sets, what turns text round, line separators, a name's odd byte.
+ODD = "a\x1b[31m\x07\x9b\x7f\u202e\u2066\u2028\n\udce9é"
+SHOWN = "a\\x1b[31m\\x07\\x9b\\x7f\\u202e\\u2066\\u2028{}\\xe9é"
+
+
+def test_what_a_terminal_would_obey_is_shown_as_escapes() -> None:
+    assert printable(ODD) == SHOWN.format("\\n")
+    assert printable_lines(f"{ODD}\t") == SHOWN.format("\n") + "\t"
+
+
+def test_json_means_the_same_and_moves_no_cursor() -> None:
+    document = {ODD: [ODD, 1]}
+    text = json_text(document)
+    assert json.loads(text) == document
+    assert all(c.isprintable() or c == "\n" for c in text) and "é" in text
+
+
+def test_progress_shows_names_as_escapes() -> None:
+    stream = Terminal()
+    console = Console(stream, live=False)
+    with console.step(ODD) as step:
+        step.update(1, 2, ODD)
+    console.say(ODD)
+    for harmful in "\x1b\x9b\u202e\udce9":
+        assert harmful not in stream.getvalue()

@@ -18,7 +18,7 @@ from ingot.commands._recipes import is_recipe, open_recipe, to_build, with_lock
 from ingot.commands._text import engine_line
 from ingot.console import Console, printable, size
 from ingot.errors import UsageError
-from ingot.gguf.pieces import is_piece, refuse_piece
+from ingot.gguf.reader import read_gguf
 from ingot.paths import make_folder
 from ingot.recipe.args import split_args
 from ingot.recipe.build import BuildResult
@@ -237,8 +237,7 @@ def _default_output(asked: str | None, model: Path) -> Path:
     name = safe_file_name(model.name)
     if name.lower().endswith(".gguf"):
         return output_in(asked or "", Path(name[: -len(".gguf")]))
-    if is_piece(model):
-        refuse_piece(model)
+    read_gguf(model)  # what is wrong with the file is worth more than its name
     raise UsageError(
         f"{model}: the name does not end in .gguf, so there is no name for the output",
         hint="give one with -o",

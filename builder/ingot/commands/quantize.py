@@ -12,6 +12,8 @@ from ingot.commands import json_option, print_json, print_text
 from ingot.commands._outputs import OUTPUT
 from ingot.commands._text import table
 from ingot.console import Console, size
+from ingot.engine.judge import Files, judge_model
+from ingot.engine.kernels import engine_file
 from ingot.engine.runtime import ensure_runtime
 from ingot.models.quantize import Quantized, check, quantize, type_named
 from ingot.recipe.workbench import ensure_workbench
@@ -52,7 +54,10 @@ def command(
     chosen = type_named(kind)
     weights = check(source, output, chosen, imatrix, requantize=requantize, force=force)
     progress = Console()
-    program = ensure_workbench(ensure_runtime(progress), progress)
+    runtime = ensure_runtime(progress)
+    with engine_file(weights) as file:  # what the engine cannot run is not made smaller
+        judge_model(runtime, Files((file, str(source))))
+    program = ensure_workbench(runtime, progress)
     done = quantize(
         program,
         weights,

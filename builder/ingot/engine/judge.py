@@ -21,7 +21,11 @@ from ingot.errors import InputError, IntegrityError, ToolchainError, UsageError
 from ingot.gguf.kernels import KernelSet
 
 TIMEOUT = 120.0  # seconds; a model of 4 GiB takes less than 0.2
-_PREFIX = "the engine cannot load this model: "
+_PREFIXES = (
+    "the engine cannot load this model: ",
+    "the engine cannot make this model's graph: ",
+    "error loading model: ",
+)
 _CACHE_FLAGS = {
     "-ctk": ("-ctk", "--cache-type-k", "--cache_type_k"),
     "-ctv": ("-ctv", "--cache-type-v", "--cache_type_v"),
@@ -137,7 +141,8 @@ def _ending(status: int) -> str:
 def _refusal(files: Files, reason: str) -> InputError:
     """The engine's reason, with the names that the user knows instead of the files it was given."""
     about_another = any(reason.startswith(f"{path.absolute()}: ") for path, _name in files.all())
-    reason = reason.removeprefix(_PREFIX).removeprefix("error loading model: ")
+    for prefix in _PREFIXES:
+        reason = reason.removeprefix(prefix)
     for path, name in files.all():
         reason = reason.replace(str(path.absolute()), name)
     about = "" if about_another else f"{files.model[1]}: the engine cannot load it: "

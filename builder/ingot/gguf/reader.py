@@ -34,6 +34,8 @@ Limits, beside "everything lies inside the file":
 
 from __future__ import annotations
 
+import os
+import shlex
 import struct
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -188,12 +190,14 @@ class _Parser:
             self._cursor.fail("gguf-truncated", "the file ends in its magic", INCOMPLETE, at=0)
         for magic, kind, hint in _LOOKALIKES:
             if head.startswith(magic):
+                hint = hint.replace(" FILE", f" {shlex.quote(self._cursor.name)}")
                 self._cursor.fail("gguf-magic", f"this is {kind}, not a GGUF", hint, at=0)
+        folder = shlex.quote(os.path.dirname(self._cursor.name) or ".")
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= self._cursor.size:
             self._cursor.fail(
                 "gguf-magic",
                 "this is a safetensors file, not a GGUF",
-                "give the folder that it is in: ingot convert FOLDER -o NAME.gguf",
+                f"make a GGUF of its folder: ingot convert {folder} -o NAME.gguf",
                 at=0,
             )
         shown = head[:4].hex(" ")

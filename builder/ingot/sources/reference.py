@@ -36,6 +36,7 @@ _OLLAMA = re.compile(
     r"(?P<repo>[^/:@#?]+/[^/:@#?]+)/?(?::(?P<quant>[^/:]+))?",
     re.IGNORECASE,
 )
+_HOST = re.compile(r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
 _QUANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _ARCHIVE = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
@@ -144,11 +145,11 @@ def _hub_address(text: str) -> HubReference | None:
 
 
 def parse_hub(text: str) -> HubReference:
-    """Read ``org/repo[@revision][/file][:QUANT]``, with or without ``hf://``.
+    """Read ``org/repo[@revision][/file][:QUANT]``, with or without ``hf://`` or the Hub's host.
 
     Raises InputError ``bad-reference``.
     """
-    rest = text.removeprefix(_HUB).removeprefix("models/")
+    rest = _HOST.sub("", text.removeprefix(_HUB)).removeprefix("models/")
     match = re.match(
         r"(?P<repo>[^/@:]+/[^/@:]+)"
         r"(?:@(?P<revision>refs/[^/:]+/[^/:]+|[^/:]+))?"

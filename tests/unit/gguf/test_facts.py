@@ -71,3 +71,27 @@ def test_missing_and_mistyped_keys_are_unknown_not_errors() -> None:
     assert found.name is None
     assert found.vocabulary is None
     assert not found.chat_template
+
+
+TEMPLATE, TOOLS = "tokenizer.chat_template", "tokenizer.chat_template.tool_use"
+
+
+@pytest.mark.parametrize(
+    ("templates", "expected"),
+    [
+        ({}, False),
+        ({TEMPLATE: ""}, False),
+        ({TEMPLATE: " \n"}, False),
+        ({TEMPLATE: ["{{ messages }}", "b"]}, False),
+        ({TEMPLATE: "{{ messages }}"}, True),
+        ({TOOLS: "{{ messages }}"}, True),
+        ({TEMPLATE: "", TOOLS: "{{ messages }}"}, True),
+        ({TEMPLATE: "\n", TOOLS: "{{ messages }}"}, False),
+        ({TEMPLATE: "x" * (5 << 20)}, True),
+    ],
+)
+def test_a_chat_template_is_one_that_the_engine_finds(
+    templates: dict[str, Plain], expected: bool
+) -> None:
+    kv = {key: value for key, value in model_kv().items() if key != TEMPLATE}
+    assert facts({**kv, **templates}).chat_template is expected

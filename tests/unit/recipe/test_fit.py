@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pytest
 
@@ -115,3 +116,30 @@ def test_drafts_fit_by_vocabulary(size: int, kind: str, fits: bool) -> None:
 
 def test_a_draft_head_without_vocabulary_is_let_through() -> None:
     check_draft(read("eagle", {"general.architecture": "eagle3"}), MODEL)
+
+
+EPSILON = "llama.attention.layer_norm_rms_epsilon"
+
+
+@pytest.mark.parametrize(
+    ("key", "number", "says"),
+    [
+        (EPSILON, math.nan, f"{EPSILON} is nan"),
+        (EPSILON, -1.0, f"{EPSILON} is -1.0"),
+        (EPSILON, math.inf, f"{EPSILON} is inf"),
+        ("llama.rope.freq_base", math.nan, "llama.rope.freq_base is nan"),
+        ("llama.context_length", 0, "its context length is 0"),
+    ],
+)
+def test_numbers_that_the_engine_cannot_compute_with(key: str, number: float, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_model(read("model.gguf", {**model_kv(), key: number}))
+    assert caught.value.message == f"model.gguf: {says}" and caught.value.hint
+
+
+def test_words_of_a_file_stay_on_one_line() -> None:
+    with pytest.raises(InputError) as caught:
+        check_lora(
+            read("lora.gguf", {**LORA, "general.architecture": "a\nerror: \x1b[2J\x9b"}), MODEL
+        )
+    assert "architecture a\\nerror: \\x1b[2J\\x9b, " in caught.value.message

@@ -325,6 +325,15 @@ def test_a_url_that_is_refused(hub: Hub, web: Web, code: int, error: str) -> Non
     assert caught.value.code == error
 
 
+def test_the_hubs_token_is_no_remedy_elsewhere(hub: Hub, settings: Settings) -> None:
+    hub.faults.append(status(401))
+    elsewhere = Web(replace(settings, endpoint="https://hub.invalid"))
+    with pytest.raises(InputError) as caught:
+        get(elsewhere, UrlReference(hub.page("one.gguf", Q4)))
+    assert caught.value.code == "access-denied" and caught.value.hint
+    assert "HF_TOKEN" not in caught.value.hint
+
+
 def test_a_path_stays_where_it_is(tmp_path: Path, web: Web) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(Q4)

@@ -145,6 +145,8 @@ def test_passwords_are_not_kept() -> None:
 
 def test_hf_takes_repositories_only() -> None:
     assert parse_hub("org/repo:Q8_0") == HubReference("org/repo", quant="Q8_0")
+    assert parse_hub("hf.co/org/repo:Q8_0") == HubReference("org/repo", quant="Q8_0")
+    assert parse_hub("https://hf.co/org/repo") == HubReference("org/repo")
     with pytest.raises(InputError):
         parse_hub("model.gguf")
 
