@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "engine/judge.h"
 #include "error.h"
@@ -59,11 +61,21 @@ bool take_flag(Args & args, Spellings spellings) {
     return there;
 }
 
+static Args childs_flags() {
+    const char * text = std::getenv(CHILDS_FLAGS);
+    Args flags;
+    std::istringstream lines(text && std::getenv("LLAMA_SERVER_ROUTER_PORT") ? text : "");
+    for (std::string line; std::getline(lines, line);) flags.push_back(line);
+    return flags;
+}
+
 Request parse_request(const Args & args) {
     Request request{"", args};
     if (!args.empty() && own_verbs().count(args[0])) {
         request.verb = args[0];
         request.rest.erase(request.rest.begin());
+        const Args more = childs_flags();
+        request.rest.insert(request.rest.end(), more.begin(), more.end());
         return request;
     }
     if (!args.empty() && !args[0].empty() && args[0][0] != '-') {
@@ -142,6 +154,7 @@ static const Args DETERMINISTIC = {"--seed", "0", "--temp", "0", "--top-k", "1",
 static bool deterministic = false;
 
 void be_deterministic(bool on) { deterministic = on; }
+bool is_deterministic() { return deterministic; }
 
 // The engine counts the machine's cores, and waits for its threads spinning: with more of them than CPUs that this
 // process may use, it is tens of times slower. Where nothing is limited the engine's own choice stands.

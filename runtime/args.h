@@ -39,6 +39,10 @@ bool names_other_model(const Args & user);
 
 // From now on compose() adds what makes answers the same at every run; the user's own options win.
 void be_deterministic(bool on);
+bool is_deterministic();
+
+// The variable by which a router gives flags of Ingot's own to the processes of its models, a line each.
+constexpr const char * CHILDS_FLAGS = "INGOT_CHILDS_FLAGS";
 
 // Full argument vector for an engine verb; element 0 is the program's name.
 Args compose(const Bundle * bundle, llama_example verb, const Args & extra, const Args & user);

@@ -65,6 +65,8 @@ bool is_terminal(FILE * stream);
 bool is_pipe_or_file(FILE * stream);
 // Why `path` cannot be opened for reading, an errno, or 0. It is not opened: it may be a pipe.
 int error_of_reading(const std::string & path);
+// Bytes of the machine's memory.
+uint64_t memory_size();
 // Empty when host:port can be listened on, else what stands against it ("is in use", ...). `host` is an
 // address or a name.
 std::string why_not_listen(const std::string & host, int port);

@@ -211,6 +211,11 @@ int error_of_reading(const std::string & path) {
     return S_ISDIR(st.st_mode) ? EISDIR : 0;
 }
 
+uint64_t memory_size() {
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t) pages * (uint64_t) size : 0;
+}
+
 // 0 when a socket can be bound to the address, else errno.
 static int try_bind(const addrinfo & address) {
     const Descriptor fd(socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -20,8 +20,8 @@ static void print_line() {
     for (const auto & address : addresses) where += (where.empty() ? "" : ", ") + address + announcement->prefix;
     const char * prefix = announcement->prefix.c_str();
     const std::string page = announcement->page ? std::string(", web page at ") + prefix + "/" : "";
-    std::fprintf(stderr, "%s: %s  (OpenAI API under %s/v1%s; Ctrl-C stops)\n", announcement->title.c_str(), where.c_str(),
-                 prefix, page.c_str());
+    std::fprintf(stderr, "%s: %s  (OpenAI API under %s/v1%s; Ctrl-C stops)\n", announcement->title.c_str(),
+                 where.c_str(), prefix, page.c_str());
     std::fflush(stderr);
     show_engine_errors();
     announcement.reset();

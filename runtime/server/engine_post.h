@@ -5,5 +5,6 @@
 #include "server-http.h"
 
 namespace ingot {
-void engine_post(const server_http_context & server, const std::string & path, const server_http_context::handler_t & handler);
+void engine_post(const server_http_context & server, const std::string & path,
+                 const server_http_context::handler_t & handler);
 }

@@ -7,6 +7,7 @@
 
 #include "../engine/words.h"
 #include "../error.h"
+#include "../limits/limits.h"
 #include "../os.h"
 #include "../seams.h"
 #include "ggml-backend.h"
@@ -49,7 +50,8 @@ static void check_api_key(common_params & params, const Args & args) {
 
 static void check_tls(const common_params & params) {
     if (params.ssl_file_key.empty() && params.ssl_file_cert.empty()) return;
-    throw Failure(EXIT_USAGE, "there is no TLS in this program", "leave out --ssl-*, and put a proxy that speaks https in front");
+    throw Failure(EXIT_USAGE, "there is no TLS in this program",
+                  "leave out --ssl-*, and put a proxy that speaks https in front");
 }
 
 static bool has_gpu() {
@@ -59,16 +61,28 @@ static bool has_gpu() {
     return false;
 }
 
-// A text to be embedded is one batch, as in `embed`. On a GPU the memory for such a batch is taken
-// at once (logits of every token of it), so that there only an embedding model gets it unasked.
+// Tokens that a batch may have: the engine sets room for the logits of each of them aside, of which an
+// eighth of the machine's memory is enough. At most what `embed` takes, at least what the engine takes.
+static int affordable_batch(const Bundle * bundle) {
+    const uint64_t UNKNOWN = 131072, MOST = 8192, LEAST = 512;
+    const uint64_t known = bundle ? std::strtoull(bundle->manifest.model_fact("vocabulary").c_str(), nullptr, 10) : 0;
+    const uint64_t tokens = std::min(os::memory_size(), limits::memory().room) / 8 / ((known ? known : UNKNOWN) * sizeof(float));
+    return (int) std::clamp(tokens / 256 * 256, LEAST, MOST);
+}
+
+static bool names_batch(const Args & args) {
+    return has_flag(args, {"-b", "--batch-size", "--batch_size", "-ub", "--ubatch-size", "--ubatch_size"}) ||
+           std::getenv("LLAMA_ARG_BATCH") || std::getenv("LLAMA_ARG_UBATCH");
+}
+
+// A text to be embedded is one batch, as in `embed`. A GPU's memory for such a batch is taken at once
+// and not when it is used, so that there only an embedding model gets it unasked.
 static void take_whole_texts(common_params & params, const ServerRequest & request) {
-    const bool asked = has_flag(request.args, {"-b", "--batch-size", "--batch_size", "-ub", "--ubatch-size", "--ubatch_size"}) ||
-                       std::getenv("LLAMA_ARG_BATCH") || std::getenv("LLAMA_ARG_UBATCH");
     const bool embeds = request.bundle && request.bundle->manifest.embedding_model;
-    if (asked || (!embeds && params.n_gpu_layers != 0 && has_gpu())) return;
-    const int MOST = 8192;
-    params.n_batch  = std::max(params.n_batch, params.n_ctx > 0 ? std::min(params.n_ctx, MOST) : MOST);
-    params.n_ubatch = params.n_batch;
+    if (names_batch(request.args) || (!embeds && params.n_gpu_layers != 0 && has_gpu())) return;
+    const int most = affordable_batch(request.bundle);
+    params.n_ubatch = std::max(params.n_ubatch, params.n_ctx > 0 ? std::min(params.n_ctx, most) : most);
+    params.n_batch  = std::max(params.n_batch, params.n_ubatch);
 }
 
 // One name, whatever its characters: the engine cuts --alias at commas.
@@ -104,7 +118,9 @@ common_params server_params(ServerRequest & request) {
     return params;
 }
 
-static bool is_socket_file(const std::string & host) { return host.size() > 5 && host.rfind(".sock") == host.size() - 5; }
+static bool is_socket_file(const std::string & host) {
+    return host.size() > 5 && host.rfind(".sock") == host.size() - 5;
+}
 
 void need_addresses(const common_params & params) {
     Args hosts;

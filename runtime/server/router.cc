@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "../error.h"
+#include "../gpu/options.h"
 #include "../seams.h"
 
 namespace ingot::router {
@@ -17,7 +18,8 @@ static const char * const VARIABLES[] = {"LLAMA_ARG_MODELS_DIR", "LLAMA_ARG_MODE
                                          "LLAMA_ARG_MODELS_AUTOLOAD", "LLAMA_ARG_NO_MODELS_AUTOLOAD"};
 
 static bool has_router_flag(const Args & args) {
-    return has_flag(args, {"--models-dir", "--models-preset", "--models-max", "--models-autoload", "--no-models-autoload"});
+    return has_flag(args, {"--models-dir", "--models-preset", "--models-max", "--models-autoload",
+                           "--no-models-autoload"});
 }
 
 static bool in_environment() {
@@ -50,7 +52,8 @@ bool asked_for(const Bundle * bundle, const Args & user) {
 Args without_own_model(const Args & user) {
     Args rest;
     for (size_t i = 0; i < user.size(); ++i) {
-        const bool names_it = (user[i] == "-m" || user[i] == "--model") && i + 1 < user.size() && user[i + 1] == MAIN_MODEL;
+        const bool is_flag  = user[i] == "-m" || user[i] == "--model";
+        const bool names_it = is_flag && i + 1 < user.size() && user[i + 1] == MAIN_MODEL;
         if (names_it) ++i;
         else rest.push_back(user[i]);
     }
@@ -73,6 +76,16 @@ static const std::string FOLDER = "bundle:";
 static bool lists_carried = false;
 static bool lists_folder  = false;
 
+// Flags of Ingot's own that hold for each of the models, a line each.
+static std::string own_flags() {
+    std::string flags = "--gpu\n" + gpu::options().kind + "\n";
+    if (gpu::options().nocompile) flags += "--nocompile\n";
+    if (gpu::options().require) flags += "--require-gpu\n";
+    if (const auto & folder = gpu::options().cache_dir) flags += "--cache-dir\n" + *folder + "\n";
+    if (is_deterministic()) flags += "--deterministic\n";
+    return flags;
+}
+
 static void need_lists(const common_params & params) {
     if (!params.models_dir.empty() && !std::filesystem::is_directory(params.models_dir)) {
         throw Failure(EXIT_INPUT, "there is no folder " + params.models_dir, "--models-dir takes a folder of GGUF files");
@@ -84,8 +97,9 @@ static void need_lists(const common_params & params) {
 
 void prepare(const Bundle * bundle, common_params & params) {
     need_lists(params);
-    // The engine inserts this word into the command line of each child.
+    // The engine inserts this word into the command line of each child, and knows no flags of ours.
     setenv("LLAMA_APP_CMD", "serve", 1);
+    setenv(CHILDS_FLAGS, own_flags().c_str(), 1);
     lists_carried = bundle && bundle->manifest.first("model");
     lists_folder  = !params.models_dir.empty();
     // A folder that is there, to be asked for a list; ingot_fs_list answers.

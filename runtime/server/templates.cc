@@ -53,7 +53,8 @@ static void try_out(const common_chat_templates * templates) {
     common_chat_templates_inputs inputs;
     inputs.messages = {message};
     std::string prompt = common_chat_templates_apply(templates, inputs).prompt;
-    std::transform(prompt.begin(), prompt.end(), prompt.begin(), [](unsigned char c) { return (char) std::tolower(c); });
+    const auto lower = [](unsigned char c) { return (char) std::tolower(c); };
+    std::transform(prompt.begin(), prompt.end(), prompt.begin(), lower);
     if (prompt.find(message.content) == std::string::npos) throw std::runtime_error("it leaves out what the user says");
 }
 
@@ -78,8 +79,8 @@ static common_chat_templates_ptr checked(const llama_model * model, const std::s
 
 using namespace ingot::templates;
 
-common_chat_templates_ptr ingot_server_templates(const llama_model * model, const std::string & asked, const std::string & bos,
-                                                 const std::string & eos) {
+common_chat_templates_ptr ingot_server_templates(const llama_model * model, const std::string & asked,
+                                                 const std::string & bos, const std::string & eos) {
     try {
         return checked(model, asked, bos, eos);
     } catch (const std::exception & error) {
@@ -91,8 +92,8 @@ common_chat_templates_ptr ingot_server_templates(const llama_model * model, cons
 }
 
 // A text is continued without any template, so that a broken one must not stand in the way.
-common_chat_templates_ptr ingot_completion_templates(const llama_model * model, const std::string & asked, const std::string & bos,
-                                                     const std::string & eos) {
+common_chat_templates_ptr ingot_completion_templates(const llama_model * model, const std::string & asked,
+                                                     const std::string & bos, const std::string & eos) {
     try {
         parse(blank(asked) ? of_model(model, nullptr) : asked);
     } catch (const std::exception &) {

@@ -90,10 +90,15 @@ def test_presets_are_read_again(hello: Path, folder: Path, tmp_path: Path) -> No
 def test_the_environment_asks_for_a_router_too(hello: Path, tmp_path: Path) -> None:
     shutil.copy(DEMO, tmp_path / "copied.gguf")
     environment = {"LLAMA_ARG_MODELS_DIR": str(tmp_path)}
-    with announced(hello, "serve", "--port", "0", "-t", "1", env=environment) as server:
+    words = ("serve", "--port", "0", "--deterministic")
+    with announced(hello, *words, env=environment) as server:
         assert {m["id"] for m in get(f"{server.url}/v1/models")["data"]} >= {"hello", "copied"}
         answer = complete(server.url, "copied")
         assert answer["content"] == complete(server.url, "hello")["content"]
+        # flags of Ingot's own reach the models too
+        props = get(f"{server.url}/props?model=hello")
+        assert props["default_generation_settings"]["params"]["temperature"] == 0
+        assert props["total_slots"] == 1
 
 
 def test_a_router_and_one_model_contradict_each_other(hello: Path, run: Run, folder: Path) -> None:
