@@ -102,15 +102,18 @@ static Failure failure_of(const std::exception & error) {
 static int tell_after_log(const Failure & failure) {
     flush_engine_log();
     tell(failure);
+    watch_exit(false);
     return failure.code;
 }
 
 int main(int argc, char ** argv) {
     os::normalise_process();
     end_without_debugger();
+    watch_exit(true);
     try {
         const int code = run(argc, argv);
         check_output();
+        watch_exit(false);
         return code;
     } catch (const Failure & failure) {
         return tell_after_log(failure);

@@ -24,7 +24,7 @@ static Words & words() {
     static auto * const kept = new Words;  // never destroyed: threads may still log at exit
     return *kept;
 }
-static bool running = false;       // in a verb of the engine
+static bool running = false;       // until main() returns
 static bool model_missing = false;  // the engine has tried to open a model, and could not
 
 void show_engine_log(bool on) { words().shown = on; }
@@ -111,17 +111,14 @@ static void on_exit(int code) {
     leave_unless_written();
 }
 
-int run_engine(const std::function<int()> & verb) {
+void watch_exit(bool on) {
     static const bool once = (os::at_exit(on_exit), true);
     (void) once;
-    struct Running {
-        Running() { running = true; }
-        ~Running() { running = false; }
-    };
-    const int code = [&] {
-        const Running now;
-        return verb();
-    }();
+    running = on;
+}
+
+int run_engine(const std::function<int()> & verb) {
+    const int code = verb();
     flush_engine_log();
     if (code != 0) throw engine_failure();
     return EXIT_DONE;

@@ -39,6 +39,9 @@ Failure engine_failure();
 int run_engine(const std::function<int()> & verb);
 int run_engine(int (*verb)(int argc, char ** argv), int argc, char ** argv);
 
+// While on, a call of exit() by the engine ends this process with a failure of ours, or with 0 and all output written.
+void watch_exit(bool on);
+
 // The engine's log is written by a thread: waits until it has written all of it.
 void flush_engine_log();
 

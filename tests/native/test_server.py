@@ -117,7 +117,7 @@ def test_a_port_in_use_is_one_clear_error(server: Server, hello: Path, run: Run)
 def test_a_bad_port_is_a_usage_error(hello: Path, run: Run) -> None:
     for port in ("65536", "70000", "-1", "web", "1x", ""):
         done = run(hello, "serve", "--port", port)
-        assert done.returncode == 2 and b"--port takes a number" in done.stderr, port
+        assert done.returncode == 2 and b"--port takes a whole number" in done.stderr, port
 
 
 def test_ctrl_c_ends_it_cleanly(hello: Path) -> None:
