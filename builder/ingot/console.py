@@ -61,6 +61,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def roughly(seconds: float) -> str:
+    """An estimate, no more exact than it is: ``40 s``, ``12 min`` or ``1 h 10 min``."""
+    if seconds < 95:
+        return f"{max(1, round(seconds / 10)) * 10} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    tens = round(minutes / 10)
+    return f"{tens // 6} h {tens % 6}0 min" if tens % 6 else f"{tens // 6} h"
+
+
 def size(count: int) -> str:
     """A byte count for people: ``999 bytes``, ``13.7 MB``, ``4.3 GB`` (powers of 1000)."""
     if count < 1000:

@@ -151,20 +151,28 @@ class Build {
 
     fs::path log(const std::string & name) const { return units_ / (name + ".log"); }
 
+    // Another unit's object is there.
+    void count(Advance & advance, const Unit & unit) const {
+        ++advance.done;
+        advance.work_done += compile_seconds(unit) * request_.architectures.size();
+    }
+
     void compile() {
         std::vector<Command> commands;
         std::vector<const Unit *> waiting;
-        size_t done = 0;
+        Advance advance;
+        advance.units = module_.units;
+        advance.work  = compile_seconds(common_.plan) * request_.architectures.size();
         for (const auto & unit : common_.plan.units) {
             if (request_.take_object && request_.take_object(object_key(unit), object(unit).string())) {
-                ++done;
+                count(advance, unit);
                 continue;
             }
             commands.push_back(compilation(unit));
             waiting.push_back(&unit);
         }
         module_.compiled = waiting.size();
-        progress_(done, module_.units, "");
+        progress_(advance);
         const Unit * failed = nullptr;
         Ended how;
         run_all(commands, request_.jobs, [&](size_t index, const Ended & ended) {
@@ -175,7 +183,10 @@ class Build {
             }
             const Unit & unit = *waiting[index];
             if (request_.keep_object) request_.keep_object(object_key(unit), object(unit).string());
-            progress_(++done, module_.units, unit.name);
+            module_.unit_seconds[unit.name] = ended.cpu_seconds;
+            advance.name                    = unit.name;
+            count(advance, unit);
+            progress_(advance);
             return true;
         });
         if (failed) fail(request_.backend->compiler + (", compiling " + failed->name) + ",", how, log(failed->name));
@@ -258,6 +269,10 @@ class Build {
     const fs::path        units_;
     Module                module_;
 };
+
+double compile_seconds(const ModuleRequest & request) {
+    return compile_seconds(request.backend->plan(request)) * request.architectures.size();
+}
 
 Module make_module(const ModuleRequest & request, const Progress & progress) { return Build(request, progress).make(); }
 

@@ -14,6 +14,7 @@ from ingot.console import (
     json_text,
     printable,
     printable_lines,
+    roughly,
     size,
 )
 
@@ -34,6 +35,14 @@ class Closed(io.StringIO):
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3, "10 s"), (96, "2 min"), (3500, "58 min"), (4200, "1 h 10 min"), (7000, "2 h")],
+)
+def test_an_estimate_is_no_more_exact_than_it_is(seconds: float, text: str) -> None:
+    assert roughly(seconds) == text
 
 
 @pytest.mark.parametrize(
