@@ -28,8 +28,8 @@ struct Module {
 // newer than itself, and that of 12.0 would leave out 10.x.
 int ptx_capability(const std::vector<int> & capabilities);
 
-// How far a compilation is. `work` counts seconds of one core, estimated: what is left of it shrinks
-// as units of unequal length do.
+// How far a compilation is. `work` counts seconds of one core, estimated, because units are of unequal
+// length; `work_done` includes what those under way have behind them.
 struct Advance {
     size_t      done = 0, units = 0;
     double      work_done = 0, work = 0;

@@ -124,9 +124,9 @@ def test_cuda_without_a_toolkit_is_an_executable_for_the_cpu_and_exit_code_7(
     shown = capsys.readouterr()
     assert shown.out.startswith(f"{hello}  ")
     error, hint = shown.err.splitlines()[-2:]
-    assert error == f"error: {hello} is built without its GPU module: there is no CUDA toolkit"
+    assert error == f"error: {hello} is built without its CUDA module: there is no CUDA toolkit"
     assert "ingot toolchain install cuda" in hint
-    assert "runs on the CPU" in hint
+    assert "the executable is there and runs without it" in hint
     assert _modules(hello, capsys) == []
 
 
@@ -175,7 +175,7 @@ def test_a_module_that_does_not_compile_costs_the_module_alone(
     hello = tmp_path / "hello"
     assert main(["build", str(model), "-o", str(hello), "--gpu", "cuda:90"]) == 7
     shown = capsys.readouterr().err
-    assert f"error: {hello} is built without its GPU module: " in shown
+    assert f"error: {hello} is built without its CUDA module: " in shown
     assert "the disk is full: no room" in shown
     assert "hint: make room" in shown
     assert _modules(hello, capsys) == []
@@ -184,13 +184,30 @@ def test_a_module_that_does_not_compile_costs_the_module_alone(
     assert _modules(hello, capsys) == [["80", "90"]]
 
 
+def test_a_module_that_cannot_be_made_does_not_cost_another(
+    model: Path, tmp_path: Path, toolkit: Path, capsys: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vulkan, "_SYSTEM", tmp_path / "nothing")
+    monkeypatch.delenv("VULKAN_SDK", raising=False)
+    hello = tmp_path / "hello"
+    assert main(["build", str(model), "-o", str(hello), "--gpu", "cuda:80,90+vulkan"]) == 7
+    shown = capsys.readouterr()
+    assert "gpu     cuda: sm_80, sm_90, PTX" in shown.out
+    assert f"error: {hello} is built without its Vulkan module: there are no Vulkan" in shown.err
+    assert _modules(hello, capsys) == [["80", "90"]]
+    (toolkit / "nvcc").unlink()
+    assert main(["build", str(model), "-o", str(hello), "--gpu", "cuda+vulkan", "--force"]) == 7
+    said = capsys.readouterr().err
+    assert "its CUDA module: there is no CUDA toolkit; and without its Vulkan module: " in said
+
+
 def test_a_cache_that_cannot_be_written_costs_the_module_alone(
     model: Path, tmp_path: Path, toolkit: Path, cache: Path, capsys: Out
 ) -> None:
     (cache / "gpu-modules").write_text("not a folder")
     hello = tmp_path / "hello"
     assert main(["build", str(model), "-o", str(hello), "--gpu", "cuda:90"]) == 7
-    assert f"error: {hello} is built without its GPU module: " in capsys.readouterr().err
+    assert f"error: {hello} is built without its CUDA module: " in capsys.readouterr().err
     assert _modules(hello, capsys) == []
 
 
@@ -231,9 +248,7 @@ def test_in_a_recipe_cuda_is_the_same_on_every_machine(
 ) -> None:
     _seed(cache, program(tmp_path / "calls", archs=["61", "90"], here=True))
     recipe = tmp_path / "r.toml"
-    recipe.write_text(
-        'metadata.name = "hello"\nmodel.main = "tiny.gguf"\ngpu.modules = ["cuda"]\n'
-    )
+    recipe.write_text('metadata.name = "hello"\nmodel.main = "tiny.gguf"\ngpu.modules = ["cuda"]\n')
     assert main(["build", str(recipe), "-o", str(tmp_path / "out")]) == 0
     assert "(sm_75, sm_80, sm_86, sm_89, sm_90, sm_120, PTX)" in capsys.readouterr().err
     (toolkit / "nvcc").unlink()

@@ -126,7 +126,11 @@ def test_remaining_time_is_estimated_from_the_rate(monkeypatch: pytest.MonkeyPat
         now[0] += 10
         step.update(25, 100, "x")
         detail = step.detail(now[0])  # type: ignore[attr-defined]
-    assert detail == "25 %, 1 min 00 s elapsed, about 30 s left, x"
+        assert detail == "25 %, 1 min 00 s elapsed, about 30 s left, x"
+        now[0] += 20  # nothing was reported meanwhile
+        assert ", about 10 s left, x" in step.detail(now[0])  # type: ignore[attr-defined]
+        now[0] += 20
+        assert "left" not in step.detail(now[0])  # type: ignore[attr-defined]
 
 
 def test_a_failed_step_is_said_to_have_failed() -> None:

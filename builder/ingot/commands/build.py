@@ -248,7 +248,7 @@ def show(result: BuildResult, as_json: bool) -> None:
     for note in result.notes:
         print_note(note)
     if as_json:
-        document = {
+        document: dict[str, object] = {
             "output": str(result.path),
             "size": manifest.file_size,
             "overhead": manifest.file_size - int(manifest.about.model["size"]),
@@ -256,7 +256,9 @@ def show(result: BuildResult, as_json: bool) -> None:
             "notes": list(result.notes),
             "manifest": manifest.to_json(),
         }
-        print_json(document | (result.gpu_error.document() if result.gpu_error else {}))
+        if result.gpu_error:
+            document |= result.gpu_error.document()
+        print_json(document)
         return
     model = manifest.about.model
     print_text(f"{result.path}  {size(manifest.file_size)}")

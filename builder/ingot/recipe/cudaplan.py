@@ -89,7 +89,6 @@ def cuda_note(runtime: RuntimeImage, model: Weights, sources: Sources) -> str | 
     except IngotError:
         return None
     takes = f"compiling its {plan.units} units here takes {expected(plan.cpu_seconds)}"
-    return (
-        f"--gpu cuda adds a module for NVIDIA GPUs ({plan.wish.covers}); "
-        + ("it was compiled here before" if kept else takes)
+    return f"--gpu cuda adds a module for NVIDIA GPUs ({plan.wish.covers}); " + (
+        "it was compiled here before" if kept else takes
     )
