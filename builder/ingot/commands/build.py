@@ -237,7 +237,7 @@ def finish(results: Sequence[BuildResult], as_json: bool) -> None:
     if errors and as_json:
         click.get_current_context().exit(GpuError.exit_code)
     for error in errors[1:]:
-        click.echo(f"note: {error.message}", err=True)
+        print_note(error.message)
     if errors:
         raise errors[0]
 

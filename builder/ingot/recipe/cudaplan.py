@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ingot import process
 from ingot.engine.image import RuntimeImage
+from ingot.engine.kernels import engine_file
 from ingot.engine.pin import Sources
 from ingot.errors import IngotError, ToolchainError
 from ingot.gguf.join import Weights
@@ -40,9 +41,9 @@ def plan_cuda(wish: CudaWish, runtime: RuntimeImage, model: Weights, *, here: bo
     ``wish`` must have architectures. Raises ToolchainError ``no-cuda-plan``.
     """
     words = [word for arch in wish.archs for word in ("--arch", arch)] + ["--here"] * here
-    with tempfile.TemporaryDirectory(prefix="ingot-plan-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ingot-plan-") as folder, engine_file(model) as file:
         done = process.run(
-            [runtime.program, "recompile", "--plan", *words, "-m", model.files[0].absolute()],
+            [runtime.program, "recompile", "--plan", *words, "-m", file.absolute()],
             log=Path(folder) / "log",
             timeout=TIMEOUT,
             what="the plan of the CUDA module",

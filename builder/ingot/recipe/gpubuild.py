@@ -19,6 +19,7 @@ from ingot.recipe.cudaplan import settled
 from ingot.recipe.gpu import Wishes
 from ingot.recipe.gpukit import find_kit, kept_modules
 from ingot.recipe.gpumodule import GpuModule
+from ingot.recipe.judge import Judgement
 from ingot.recipe.plan import Artefact, Inputs
 
 _KEPT = "the executable is there and runs without it; with --require-gpu nothing would be written"
@@ -38,6 +39,7 @@ class GpuBuild:
 
     artefact: Artefact
     inputs: Inputs
+    judgement: Judgement
     runtime: RuntimeImage
     wishes: Wishes
     portable: bool
@@ -113,7 +115,12 @@ class GpuBuild:
     def _write(self, *modules: GpuModule) -> BuildResult:
         """Write it, in place of what is there: ``check`` has allowed that."""
         return build(
-            self.artefact, self.runtime, self.progress, inputs=self.inputs, modules=modules
+            self.artefact,
+            self.runtime,
+            self.progress,
+            inputs=self.inputs,
+            modules=modules,
+            judgement=self.judgement,
         )
 
 

@@ -49,9 +49,7 @@ def make(
     runtime = ensure_runtime(progress)
     judgement = ask_engine(artefact, inputs, runtime)
     if not wishes:
-        result = build(
-            artefact, runtime, progress, force=force, inputs=inputs, judgement=judgement
-        )
+        result = build(artefact, runtime, progress, force=force, inputs=inputs, judgement=judgement)
         note = None if gpu.words else cuda_note(runtime, inputs.model, sources)
         return replace(result, notes=(*result.notes, note)) if note else result
     job = GpuBuild(artefact, inputs, judgement, runtime, wishes, gpu.portable, sources, progress)

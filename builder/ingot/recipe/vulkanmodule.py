@@ -126,7 +126,8 @@ def kept_vulkan(
     if headers is None:
         return None
     kit = VulkanKit(pins, headers)
-    kernels = ask_kernels(runtime, model.files[0], args, name=model.file_name)
+    with engine_file(model) as file:
+        kernels = ask_kernels(runtime, file, args, name=model.file_name)
     made_from = sources_digest(runtime, sources, pins)
     target = choose_target(sources, runtime.target)
     folder = cache_dir() / "gpu-modules" / _key(kit, made_from, kernels, target, sources)

@@ -48,7 +48,7 @@ DOCUMENT = {
 # What a machine without GPUs would compile; then the module itself.
 PLAN = {"archs": ["75", "80", "86", "89", "90", "120"], "here": False, "units": 2}
 PROGRAM = """#!/bin/sh
-[ "$1" = recompile ] || exit 1
+[ "$1" = recompile ] || exit 0
 case "$*" in *--plan*) echo '{plan}'; exit;; esac
 printf '%s\\n' "$@" >> {calls}
 while [ $# -gt 0 ]; do [ "$1" = --output ] && output=$2; shift; done
