@@ -25,7 +25,7 @@ from tests.models import DEMO, minilm, smollm2
 # the tests interrupt. A handler of our own makes exec restore the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A machine with a CUDA toolkit would compile a GPU module for every executable that is built.
+# Where a machine has a CUDA toolkit, builds say what it could add; tests compare what they say.
 os.environ["INGOT_GPU"] = "none"
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -61,6 +61,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def roughly(seconds: float) -> str:
+    """An estimate, no more exact than it is: ``40 s``, ``12 min`` or ``1 h 10 min``."""
+    if seconds < 95:
+        return f"{max(1, round(seconds / 10)) * 10} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    tens = round(minutes / 10)
+    return f"{tens // 6} h {tens % 6}0 min" if tens % 6 else f"{tens // 6} h"
+
+
 def size(count: int) -> str:
     """A byte count for people: ``999 bytes``, ``13.7 MB``, ``4.3 GB`` (powers of 1000)."""
     if count < 1000:
@@ -112,24 +123,30 @@ class _LiveStep:
         # The rate is taken from the first report on: what came before (a configure, a download
         # of something else) says nothing about the items that are counted.
         self._first: tuple[float, float] | None = None
+        self._last = now
 
     def update(self, done: float, total: float | None = None, note: str = "") -> None:
         counting = (self.total is None) == (total is None)
+        self._last = time.monotonic()
         self.done, self.total = done, total
         if note:
             self.note = printable(note)
         if self._first is None or done < self._first[1] or not counting:
-            self._first = (time.monotonic(), done)
+            self._first = (self._last, done)
 
     def remaining(self, now: float) -> float | None:
-        """Estimated seconds left; None while there is too little to go by."""
+        """Estimated seconds left; None while there is too little to go by.
+
+        Counted down from the last report, which may be minutes ago; None again when the time is up.
+        """
         if self.total is None or self._first is None or now - self.started < 3:
             return None
         begun, base = self._first
-        progressed = self.done - base
-        if progressed <= 0 or now - begun < 2:
+        progressed, took = self.done - base, self._last - begun
+        if progressed <= 0 or took < 2:
             return None
-        return max(0.0, (now - begun) * (self.total - self.done) / progressed)
+        left = took * (self.total - self.done) / progressed - (now - self._last)
+        return left if left >= 0 else None
 
     def detail(self, now: float) -> str:
         """``41 %, 1 min 12 s elapsed, about 2 min left, compiling x.cpp``."""

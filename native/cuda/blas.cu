@@ -19,6 +19,12 @@ constexpr int DEPTH = 32;  // of A and B in shared memory at a time
 constexpr int WARPS = 4;   // a warp computes 32 x 32 of C
 constexpr int PAD = 8;     // elements; keeps banks apart and rows 16-byte aligned
 
+// The first compute capability, without its dot, whose tensor cores multiply T.
+template <typename T> constexpr int TENSOR_SINCE = std::is_same_v<T, half> ? 70 : 80;
+#ifdef __CUDA_ARCH__
+constexpr int CAPABILITY = __CUDA_ARCH__ / 10;
+#endif
+
 // A matrix of a batch: by stride from `base`, or `list[i]` where there is a list.
 struct Operand {
     const void * base;
@@ -65,7 +71,9 @@ __device__ void load_tiles(const Problem & p, const T * a, const T * b, T * sa, 
     }
 }
 
-template <typename T, typename C> __global__ void __launch_bounds__(WARPS * 32) gemm_tensor(const Problem p) {
+// mma.h declares nothing below 7.0.
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 700
+template <typename T, typename C> __device__ void multiply_tensor(const Problem & p) {
     namespace wmma = nvcuda::wmma;
     constexpr int LD = DEPTH + PAD;
     __shared__ __align__(32) T sa[TILE * LD];
@@ -105,6 +113,14 @@ template <typename T, typename C> __global__ void __launch_bounds__(WARPS * 32) 
             __syncwarp();
         }
     }
+}
+#endif
+
+// Empty where it was compiled for less than TENSOR_SINCE<T>: `launch` takes gemm_plain there.
+template <typename T, typename C> __global__ void __launch_bounds__(WARPS * 32) gemm_tensor(const Problem p) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 700
+    if constexpr (CAPABILITY >= TENSOR_SINCE<T>) multiply_tensor<T, C>(p);
+#endif
 }
 
 // 16 x 16 threads, each 4 x 4 of C.
@@ -173,6 +189,9 @@ void * real(const char * name) {
 struct cublasContext {
     cudaStream_t   stream = nullptr;
     cublasHandle_t real   = nullptr;  // the real library's handle, where there is one
+    // What the kernels that run on this device were compiled for, such as 75. Lower than the device's
+    // own where the driver compiled them from PTX.
+    int capability = 0;
 };
 
 namespace {
@@ -184,22 +203,30 @@ namespace {
         if (call) return call(handle->real, __VA_ARGS__);                    \
     }
 
-template <typename T, typename C> void launch(const Problem & p, cudaStream_t stream, bool tensor) {
+// On the current device. All kernels of this file are one binary, so one of them speaks for all.
+int capability_of_kernels() {
+    cudaFuncAttributes attributes;
+    if (cudaFuncGetAttributes(&attributes, gemm_plain<float, float>) == cudaSuccess) return attributes.ptxVersion;
+    cudaGetLastError();  // the launch reports it
+    return 0;
+}
+
+template <typename T, typename C> void launch(const Problem & p, const cublasContext & context) {
     const dim3 grid((p.m + TILE - 1) / TILE, (p.n + TILE - 1) / TILE, p.batch < 65535 ? p.batch : 65535);
     if constexpr (!std::is_same_v<T, float>) {
-        if (tensor) {
-            gemm_tensor<T, C><<<grid, WARPS * 32, 0, stream>>>(p);
+        if (context.capability >= TENSOR_SINCE<T>) {
+            gemm_tensor<T, C><<<grid, WARPS * 32, 0, context.stream>>>(p);
             return;
         }
     }
-    gemm_plain<T, C><<<grid, 256, 0, stream>>>(p);
+    gemm_plain<T, C><<<grid, 256, 0, context.stream>>>(p);
 }
 
-template <typename T> cublasStatus_t launch_to(const Problem & p, cudaStream_t stream, cudaDataType type) {
+template <typename T> cublasStatus_t launch_to(const Problem & p, const cublasContext & context, cudaDataType type) {
     switch (type) {
-        case CUDA_R_32F:  launch<T, float>(p, stream, true); break;
-        case CUDA_R_16F:  launch<T, half>(p, stream, true); break;
-        case CUDA_R_16BF: launch<T, nv_bfloat16>(p, stream, true); break;
+        case CUDA_R_32F:  launch<T, float>(p, context); break;
+        case CUDA_R_16F:  launch<T, half>(p, context); break;
+        case CUDA_R_16BF: launch<T, nv_bfloat16>(p, context); break;
         default: return CUBLAS_STATUS_NOT_SUPPORTED;
     }
     return cudaPeekAtLastError() == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
@@ -210,9 +237,9 @@ cublasStatus_t multiply(cublasHandle_t handle, const Problem & p, cudaDataType a
     if (p.m == 0 || p.n == 0 || p.batch == 0) return CUBLAS_STATUS_SUCCESS;
     if (a != b) return CUBLAS_STATUS_NOT_SUPPORTED;
     switch (a) {
-        case CUDA_R_32F:  return launch_to<float>(p, handle->stream, c);
-        case CUDA_R_16F:  return launch_to<half>(p, handle->stream, c);
-        case CUDA_R_16BF: return launch_to<nv_bfloat16>(p, handle->stream, c);
+        case CUDA_R_32F:  return launch_to<float>(p, *handle, c);
+        case CUDA_R_16F:  return launch_to<half>(p, *handle, c);
+        case CUDA_R_16BF: return launch_to<nv_bfloat16>(p, *handle, c);
         default:          return CUBLAS_STATUS_NOT_SUPPORTED;
     }
 }
@@ -238,6 +265,7 @@ cublasStatus_t cublasCreate_v2(cublasHandle_t * handle) {
     if (const auto create = reinterpret_cast<decltype(&cublasCreate_v2)>(real("cublasCreate_v2"))) {
         if (create(&made->real) != CUBLAS_STATUS_SUCCESS) made->real = nullptr;
     }
+    made->capability = capability_of_kernels();
     *handle = made;
     return CUBLAS_STATUS_SUCCESS;
 }

@@ -151,31 +151,54 @@ class Build {
 
     fs::path log(const std::string & name) const { return units_ / (name + ".log"); }
 
+    double work(const Unit & unit) const { return compile_seconds(unit) * request_.architectures.size(); }
+
+    // What those that are being compiled have behind them: half of it, on average. `waiting` is started in
+    // order, as many at a time as there are jobs.
+    double work_begun(const std::vector<const Unit *> & waiting, const std::vector<bool> & ended) const {
+        double sum = 0;
+        unsigned running = 0;
+        for (size_t i = 0; i < waiting.size() && running < request_.jobs; ++i) {
+            if (!ended[i]) sum += work(*waiting[i]) / 2, ++running;
+        }
+        return sum;
+    }
+
     void compile() {
         std::vector<Command> commands;
         std::vector<const Unit *> waiting;
-        size_t done = 0;
+        Advance advance;
+        advance.units = module_.units;
+        advance.work  = compile_seconds(common_.plan) * request_.architectures.size();
+        double finished = 0;
         for (const auto & unit : common_.plan.units) {
             if (request_.take_object && request_.take_object(object_key(unit), object(unit).string())) {
-                ++done;
+                ++advance.done, finished += work(unit);
                 continue;
             }
             commands.push_back(compilation(unit));
             waiting.push_back(&unit);
         }
-        module_.compiled = waiting.size();
-        progress_(done, module_.units, "");
+        module_.compiled  = waiting.size();
+        advance.work_done = finished;
+        progress_(advance);
+        std::vector<bool> ended(waiting.size());
         const Unit * failed = nullptr;
         Ended how;
-        run_all(commands, request_.jobs, [&](size_t index, const Ended & ended) {
-            module_.cpu_seconds += ended.cpu_seconds;
-            if (ended.status != 0) {
-                if (!failed) failed = waiting[index], how = ended;
+        run_all(commands, request_.jobs, [&](size_t index, const Ended & end) {
+            module_.cpu_seconds += end.cpu_seconds;
+            if (end.status != 0) {
+                if (!failed) failed = waiting[index], how = end;
                 return false;
             }
             const Unit & unit = *waiting[index];
             if (request_.keep_object) request_.keep_object(object_key(unit), object(unit).string());
-            progress_(++done, module_.units, unit.name);
+            module_.unit_seconds[unit.name] = end.cpu_seconds;
+            ended[index] = true;
+            ++advance.done, finished += work(unit);
+            advance.name      = unit.name;
+            advance.work_done = finished + work_begun(waiting, ended);
+            progress_(advance);
             return true;
         });
         if (failed) fail(request_.backend->compiler + (", compiling " + failed->name) + ",", how, log(failed->name));
@@ -258,6 +281,10 @@ class Build {
     const fs::path        units_;
     Module                module_;
 };
+
+double compile_seconds(const ModuleRequest & request) {
+    return compile_seconds(request.backend->plan(request)) * request.architectures.size();
+}
 
 Module make_module(const ModuleRequest & request, const Progress & progress) { return Build(request, progress).make(); }
 

@@ -17,6 +17,7 @@ struct Module {
     std::string key;
     size_t      units = 0, compiled = 0;  // `compiled`: not found among the objects
     double      cpu_seconds = 0, wall_seconds = 0;
+    std::map<std::string, double> unit_seconds;  // of one core, by the names of the units that were compiled
     // Unit -> what it calls that is not in the module. Only units that choose among kernels may
     // have any: ggml-cuda, fattn, mmq and their like.
     std::map<std::string, std::set<std::string>> stubs;
@@ -27,8 +28,17 @@ struct Module {
 // newer than itself, and that of 12.0 would leave out 10.x.
 int ptx_capability(const std::vector<int> & capabilities);
 
-// Number of units done, of all, and the name of the one that ended.
-using Progress = std::function<void(size_t done, size_t total, const std::string & name)>;
+// How far a compilation is. `work` counts seconds of one core, estimated, because units are of unequal
+// length; `work_done` includes what those under way have behind them.
+struct Advance {
+    size_t      done = 0, units = 0;
+    double      work_done = 0, work = 0;
+    std::string name;  // of the unit that ended; "" before the first
+};
+using Progress = std::function<void(const Advance &)>;
+
+// Seconds of one core, estimated, that compiling everything of `request` takes.
+double compile_seconds(const ModuleRequest & request);
 
 // Covers everything that the module depends on, apart from the driver that will load it. 64
 // lowercase hexadecimal characters.

@@ -41,10 +41,11 @@ std::string start_key(const std::string & kind, const std::string & sources, con
     return digest(text + std::to_string(probe.driver / 1000));
 }
 
-static void tell(size_t done, size_t total, const std::string & name) {
-    if (name.empty()) return;
-    std::fprintf(stderr, os::is_terminal(stderr) ? "\r\x1b[K[%zu/%zu] %s" : "[%zu/%zu] %s\n", done, total, name.c_str());
-    if (done == total && os::is_terminal(stderr)) std::fputs("\n", stderr);
+static void tell(const Advance & advance) {
+    if (advance.name.empty()) return;
+    const bool live = os::is_terminal(stderr);
+    std::fprintf(stderr, live ? "\r\x1b[K[%zu/%zu] %s" : "[%zu/%zu] %s\n", advance.done, advance.units, advance.name.c_str());
+    if (live && advance.done == advance.units) std::fputs("\n", stderr);
 }
 
 std::string log_of(const Failure & failure) {
@@ -80,8 +81,8 @@ void use_objects(ModuleRequest & request, const ModuleCache & cache) {
     };
 }
 
-// A failure for want of space. Not remembered: it says nothing about the module.
-static bool disk_is_full(const Failure & failure, const std::string & scratch) {
+// Not remembered: it says nothing about the module.
+bool disk_is_full(const Failure & failure, const std::string & scratch) {
     const std::string words = failure.what() + log_of(failure);
     return words.find("No space left on device") != std::string::npos || words.find("Disk quota exceeded") != std::string::npos ||
            os::available_bytes(scratch) < (log_of(failure).empty() ? LITTLE_LEFT : NOTHING_LEFT);

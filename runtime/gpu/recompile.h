@@ -29,6 +29,9 @@ std::string log_of(const Failure & failure);
 // Prints them, because the log is about to go with its scratch folder, and throws the failure.
 [[noreturn]] void tell_log(const Failure & failure);
 
+// Whether something failed for want of space on the disk of the folder `scratch`.
+bool disk_is_full(const Failure & failure, const std::string & scratch);
+
 // Lets `request` take objects from `cache`, which must outlive it, and keep new ones there.
 void use_objects(ModuleRequest & request, const ModuleCache & cache);
 

@@ -29,6 +29,10 @@ struct UnitPlan {
     std::vector<UnitFile>    files;
 };
 
+// About how many seconds one core compiles a unit for one architecture.
+double compile_seconds(const Unit & unit);
+double compile_seconds(const UnitPlan & plan);
+
 // ingot_kernels.h: `lists` says what is in the module, in C++; `backend` is upstream's name, "cuda".
 std::string kernels_header(const KernelSet & set, const std::string & backend, const std::string & lists);
 

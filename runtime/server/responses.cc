@@ -13,20 +13,31 @@ json ingot_error_response(const std::string & message, error_type type) {
     return format_error_response(message, too_long ? ERROR_TYPE_INVALID_REQUEST : type);
 }
 
-// {"embedding": [...]} out of [{"index": 0, "embedding": [[...]]}], for one text; anything else stays.
-static void reshape(server_http_res & answer) {
+static bool asks_for_several(const json & body) {
+    const json & texts = body.contains("input") ? body.at("input") : body.at("content");
+    return texts.is_array() && !json_is_array_and_contains_numbers(texts);
+}
+
+// {"embedding": [...]} for one text, {"results": [{"embedding": [...]}, ...]} for a list of them, out of
+// the engine's [{"index": 0, "embedding": [[...]]}, ...]. Anything else stays.
+static void reshape(const server_http_req & request, server_http_res & answer) {
     if (answer.status != 200 || answer.is_stream()) return;
     const json list = json::parse(answer.data);
-    if (!list.is_array() || list.size() != 1) return;
-    const json & vectors = list.at(0).at("embedding");
-    if (vectors.size() != 1) return;
-    answer.data = safe_json_to_str({{"embedding", vectors.at(0)}});
+    if (!list.is_array() || list.empty()) return;
+    json results = json::array();
+    for (const json & row : list) {
+        const json & vectors = row.at("embedding");
+        if (vectors.size() != 1) return;
+        results.push_back({{"embedding", vectors.at(0)}});
+    }
+    const bool several = asks_for_several(json::parse(request.body));
+    answer.data = safe_json_to_str(several ? json{{"results", results}} : results.at(0));
 }
 
 static server_http_context::handler_t reshaped(server_http_context::handler_t handler) {
     return [handler = std::move(handler)](const server_http_req & request) {
         server_http_res_ptr answer = handler(request);
-        if (answer) reshape(*answer);
+        if (answer) reshape(request, *answer);
         return answer;
     };
 }

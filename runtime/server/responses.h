@@ -4,7 +4,7 @@
 #include "server-common.h"
 
 namespace ingot {
-// POST /embedding answers as llamafile's server did: {"embedding": [...]} for one text in "content".
+// POST /embedding answers as llamafile's server did: {"embedding": [...]} for one text, "results" for a list.
 void answer_like_llamafile();
 }
 

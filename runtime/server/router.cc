@@ -97,8 +97,7 @@ static void need_lists(const common_params & params) {
 
 void prepare(const Bundle * bundle, common_params & params) {
     need_lists(params);
-    // The engine inserts this word into the command line of each child, and knows no flags of ours.
-    setenv("LLAMA_APP_CMD", "serve", 1);
+    // The engine, which starts them, knows no flags of ours.
     setenv(CHILDS_FLAGS, own_flags().c_str(), 1);
     lists_carried = bundle && bundle->manifest.first("model");
     lists_folder  = !params.models_dir.empty();

@@ -24,7 +24,7 @@ Args without_own_model(const Args & user);
 // Argument vector of the router itself: nothing about any one model.
 Args compose(const Bundle * bundle, const Args & extra, const Args & user);
 
-// What the router's parameters need beside: the carried model is listed, children take the verb serve.
+// What the router's parameters need beside: the carried model is listed.
 void prepare(const Bundle * bundle, common_params & params);
 
 }  // namespace ingot::router

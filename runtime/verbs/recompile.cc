@@ -1,5 +1,5 @@
 // Makes a GPU module: on the machine where it will run (--recompile), or for the builder
-// (--output), which names sources, architectures and model.
+// (--output), which names sources, architectures and model. Tells what that would take (--plan).
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
@@ -52,10 +52,9 @@ static std::string sources_of(const std::string & given, const std::string & scr
     return scratch + "/sources";
 }
 
+// What to compile for; not yet where, nor from what.
 static gpu::ModuleRequest request_of(const Bundle * bundle, Args & user) {
     gpu::ModuleRequest request;
-    request.sources = one(user, "--sources");
-    request.ptx     = take_flag(user, {"--ptx"});
     const std::string jobs = one(user, "--jobs");
     request.jobs = jobs.empty() ? limits::cpus().logical : (unsigned) number(jobs, "--jobs", 1, 1024);
     const std::string & kind = gpu::options().kind;
@@ -63,9 +62,28 @@ static gpu::ModuleRequest request_of(const Bundle * bundle, Args & user) {
     if (!request.backend) throw Failure(EXIT_USAGE, "no module is compiled for --gpu " + kind, "one of nvidia, amd, apple");
     for (const auto & text : take_values(user, {"--arch"})) request.architectures.push_back(arch(text, *request.backend));
     request.architectures = gpu::sorted_architectures(request.architectures);
-    if (request.architectures.empty() || request.sources.empty()) throw Failure(EXIT_USAGE, "--output needs --sources FOLDER-OR-TAR and --arch NAME");
+    if (request.architectures.empty()) throw Failure(EXIT_USAGE, "--output and --plan need --arch NAME");
     request.set = wanted_set(bundle, user);
     return request;
+}
+
+// What making a module would take: {"archs", "here", "units", "cpu_seconds"}. `cpu_seconds`, of one
+// core, is an estimate. With --here the architectures are those of this machine's GPUs if it has
+// any, and those of --arch if not.
+static int plan(const Bundle * bundle, Args user) {
+    take_flag(user, {"--json"});
+    const bool here = take_flag(user, {"--here"});
+    gpu::ModuleRequest request = request_of(bundle, user);
+    gpu::Strings found;
+    for (const auto & device : here ? request.backend->devices().devices : std::vector<gpu::Device>{}) {
+        found.push_back(gpu::architecture(device));
+    }
+    if (!found.empty()) request.architectures = gpu::sorted_architectures(found);
+    const nlohmann::json document = {{"archs", request.architectures}, {"here", !found.empty()},
+                                     {"units", request.backend->plan(request).units.size()},
+                                     {"cpu_seconds", gpu::compile_seconds(request)}};
+    std::puts(document.dump().c_str());
+    return EXIT_DONE;
 }
 
 static void print_module(const gpu::Module & module, const gpu::ModuleRequest & request, const std::string & output) {
@@ -74,31 +92,39 @@ static void print_module(const gpu::Module & module, const gpu::ModuleRequest & 
     const nlohmann::json document = {
         {"module", output}, {"bytes", std::filesystem::file_size(output)}, {"kind", request.backend->kind}, {"archs", request.architectures}, {"ptx", request.ptx}, {"key", module.key},
         {"cpu_seconds", module.cpu_seconds}, {"wall_seconds", module.wall_seconds}, {"units", module.units},
-        {"compiled", module.compiled}, {"stubs", stubs}, {"left_out", module.left_out}, {"toolkit", request.toolkit.version},
+        {"compiled", module.compiled}, {"unit_seconds", module.unit_seconds}, {"stubs", stubs}, {"left_out", module.left_out}, {"toolkit", request.toolkit.version},
         {"host_compiler", request.toolkit.host_version}};
     std::puts(document.dump().c_str());
 }
 
+static void tell(const gpu::Advance & advance) {
+    std::fprintf(stderr, "[%zu/%zu] %.0f/%.0f %s\n", advance.done, advance.units, advance.work_done, advance.work, advance.name.c_str());
+}
+
 static int for_builder(const Bundle * bundle, Args user, const std::string & output) {
     take_flag(user, {"--json"});
-    const std::string objects = one(user, "--object-cache");
+    const std::string objects = one(user, "--object-cache"), sources = one(user, "--sources");
+    const bool ptx = take_flag(user, {"--ptx"});
+    if (sources.empty()) throw Failure(EXIT_USAGE, "--output needs --sources FOLDER-OR-TAR");
     gpu::ModuleRequest request = request_of(bundle, user);
+    request.ptx = ptx;
     std::string why;
     const ModuleCache cache = ModuleCache::open(objects, ModuleCache::Access::write, why);
     const auto scratch = gpu::workplace(cache);
     request.scratch = scratch.path();
-    request.sources = sources_of(request.sources, request.scratch);
+    request.sources = sources_of(sources, request.scratch);
     if (!objects.empty()) gpu::use_objects(request, cache);
     try {
         request.toolkit = request.backend->find_toolkit(gpu::options().tools, request.architectures, request.scratch);
-        const gpu::Module module = gpu::make_module(request, [](size_t done, size_t total, const std::string & name) {
-            if (!name.empty()) std::fprintf(stderr, "[%zu/%zu] %s\n", done, total, name.c_str());
-        });
+        const gpu::Module module = gpu::make_module(request, tell);
         std::error_code error;
         std::filesystem::copy_file(module.path, output, std::filesystem::copy_options::overwrite_existing, error);
         if (error) throw Failure(EXIT_TOOLCHAIN, output + ": cannot be written: " + error.message());
         print_module(module, request, output);
     } catch (const Failure & failure) {
+        if (gpu::disk_is_full(failure, request.scratch)) {
+            throw Failure(EXIT_TOOLCHAIN, "the disk is full: " + std::string(failure.what()), "make room; INGOT_CACHE and TMPDIR name other places");
+        }
         gpu::tell_log(failure);
     }
     return EXIT_DONE;
@@ -107,6 +133,7 @@ static int for_builder(const Bundle * bundle, Args user, const std::string & out
 int recompile(const Bundle * bundle, Args user) {
     const std::string output = one(user, "--output");
     if (!output.empty()) return for_builder(bundle, user, output);
+    if (take_flag(user, {"--plan"})) return plan(bundle, user);
     if (gpu::options().nocompile) throw Failure(EXIT_USAGE, "--nocompile forbids it");
     if (!bundle) throw Failure(EXIT_USAGE, "the bare runtime carries no sources to compile", "use an executable: 'ingot build'");
     const gpu::Outcome outcome = gpu::recompile(*bundle, wanted_set(bundle, user), gpu::options(), gpu::options().kind);

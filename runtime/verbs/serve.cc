@@ -96,6 +96,9 @@ int serve(const Bundle * bundle, Args user) {
     common_params params = server_params(request);
     need_addresses(params);
     if (routes) router::prepare(bundle, params);
+    // The engine inserts this word into the command line of each child. It is a router also where -hf
+    // names a repository that lists models (preset.ini), which is known after this only.
+    setenv("LLAMA_APP_CMD", "serve", 1);
     if (!router::is_child()) {
         announce_server({title(bundle), params.api_prefix, params.hostnames.size(), has_page(bundle, params), routes});
     }

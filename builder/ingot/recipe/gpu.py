@@ -1,4 +1,4 @@
-"""``--gpu``: which GPU modules an executable gets. Pure: words and versions in, a plan out."""
+"""``--gpu``: which GPU modules an executable gets. Pure: words and versions in, wishes out."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ class CudaWish:
         new = version_of(toolkit) >= _BLACKWELL_SINCE
         return CudaWish((*_DEFAULT, _BLACKWELL) if new else _DEFAULT, self.ptx)
 
+    @property
+    def covers(self) -> str:
+        """What the module runs on: ``sm_80, sm_90, PTX``."""
+        return ", ".join([*(f"sm_{arch}" for arch in self.archs), *["PTX"] * self.ptx])
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -44,6 +49,23 @@ class Wishes:
 
     cuda: CudaWish | None = None
     vulkan: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return self.cuda is not None or self.vulkan
+
+
+@dataclass(frozen=True)
+class GpuOptions:
+    """What is asked for: ``words`` are values of ``--gpu``.
+
+    ``required``: without the modules there is no executable. ``portable``: the word ``cuda`` alone
+    means the same on every machine, whatever GPUs it has.
+    """
+
+    words: tuple[str, ...] = ()
+    required: bool = False
+    portable: bool = False
 
 
 def parse_gpu(texts: Sequence[str]) -> Wishes:

@@ -13,8 +13,14 @@ from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import Sources
 from ingot.gguf.join import Weights
 from ingot.recipe.gpu import CudaWish, Wishes
-from ingot.recipe.gpumodule import Compiler, GpuModule, ensure_cuda, find_compiler
-from ingot.recipe.vulkanmodule import VulkanKit, ensure_kit, ensure_vulkan
+from ingot.recipe.gpumodule import (
+    Compiler,
+    GpuModule,
+    ensure_cuda,
+    find_compiler,
+    kept_cuda,
+)
+from ingot.recipe.vulkanmodule import VulkanKit, ensure_kit, ensure_vulkan, kept_vulkan
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,22 @@ class GpuKit:
         if self.vulkan:
             made.append(ensure_vulkan(self.vulkan, runtime, model, args, sources, progress))
         return tuple(made)
+
+
+def kept_modules(
+    wishes: Wishes, runtime: RuntimeImage, model: Weights, args: Sequence[str], sources: Sources
+) -> tuple[GpuModule, ...] | None:
+    """All modules that ``wishes`` names, if the cache has them; None if one has to be made first.
+
+    Fetches and compiles nothing. Raises as find_compiler does, and InputError ``no-kernel-set``.
+    """
+    found: list[GpuModule | None] = []
+    if wishes.cuda:
+        found.append(kept_cuda(wishes.cuda, find_compiler(sources), runtime, model, sources))
+    if wishes.vulkan:
+        found.append(kept_vulkan(runtime, model, args, sources))
+    kept = tuple(module for module in found if module is not None)
+    return kept if len(kept) == len(found) else None
 
 
 def find_kit(wishes: Wishes, sources: Sources, progress: Progress) -> GpuKit:

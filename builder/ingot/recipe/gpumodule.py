@@ -19,7 +19,7 @@ from ingot import process
 from ingot.bundle.deflate import read_small
 from ingot.bundle.inputs import FileRegion
 from ingot.bundle.manifest import GpuFacts, parse_gpu
-from ingot.console import Progress, Step
+from ingot.console import NullProgress, Progress, Step, roughly
 from ingot.engine.gpusources import ARCHIVE
 from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import DEFAULT_TARGET, Sources
@@ -29,13 +29,14 @@ from ingot.gguf.join import Weights
 from ingot.paths import cache_dir, ensure_entry, make_folder
 from ingot.recipe.gpu import CudaWish
 from ingot.toolchain import cuda, zig
-from ingot.toolchain.packages import sha256_of
+from ingot.toolchain.packages import sha256_of, tool_folder
 
 CUDA_MODULE = "ggml-cuda.so"
 RECORD = "module.json"
 LICENCE = "licence.txt"
 _RECIPE = "2"  # raise it when this file changes what a module is made from
-_PROGRESS = re.compile(r"\[(\d+)/(\d+)\] (.*)")
+# Units done, of all, seconds of one core that they stand for, the unit that ended last.
+_PROGRESS = re.compile(r"\[(\d+)/(\d+)\] (\d+)/(\d+) (.*)")
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,9 @@ def ensure_cuda(
     """
     wish = wish.resolved(compiler.toolkit.version)
     host = _host_program(compiler.host, sources, progress)
-    folder = cache_dir() / "gpu-modules" / _request_key(wish, compiler, host, runtime, model)
+    folder = _folder(wish, compiler, host, runtime, model)
     if not is_whole(folder, CUDA_MODULE):
-        covered = [f"sm_{arch}" for arch in wish.archs] + ["PTX"] * wish.ptx
-        title = f"Compiling the CUDA module ({', '.join(covered)})"
-        with progress.step(title) as step:
+        with progress.step(f"Compiling the CUDA module ({wish.covers})") as step:
             argv = _argv(wish, compiler, host, runtime, model)
             ensure_entry(
                 folder,
@@ -104,6 +103,18 @@ def ensure_cuda(
                 keep=lambda entry: is_whole(entry, CUDA_MODULE),
             )
     return load_module(folder, CUDA_MODULE)
+
+
+def kept_cuda(
+    wish: CudaWish, compiler: Compiler, runtime: RuntimeImage, model: Weights, sources: Sources
+) -> GpuModule | None:
+    """The module that ``ensure_cuda`` would return, if that takes no compiling and no fetching."""
+    if compiler.host.path is None and not tool_folder(sources.tools.packages["ziglang"]).is_dir():
+        return None
+    wish = wish.resolved(compiler.toolkit.version)
+    host = _host_program(compiler.host, sources, NullProgress())
+    folder = _folder(wish, compiler, host, runtime, model)
+    return load_module(folder, CUDA_MODULE) if is_whole(folder, CUDA_MODULE) else None
 
 
 def sources_digest(runtime: RuntimeImage) -> str:
@@ -130,6 +141,12 @@ def _host_program(host: cuda.Host, sources: Sources, progress: Progress) -> Path
         return host.path
     compiler = zig.install(sources.tools.packages["ziglang"], progress)
     return zig.cuda_host(compiler, choose_target(sources, DEFAULT_TARGET))
+
+
+def _folder(
+    wish: CudaWish, compiler: Compiler, host: Path, runtime: RuntimeImage, model: Weights
+) -> Path:
+    return cache_dir() / "gpu-modules" / _request_key(wish, compiler, host, runtime, model)
 
 
 def _request_key(
@@ -159,6 +176,17 @@ def _header(model: Weights) -> bytes:
     return read_small([FileRegion(first.path, first.offset, model.gguf.data_at)])
 
 
+def cores() -> int:
+    """How many units are compiled at a time."""
+    return len(os.sched_getaffinity(0))
+
+
+def expected(cpu_seconds: float) -> str:
+    """``about 12 min on 2 cores``: how long a compilation of so many seconds of one core takes."""
+    used = cores()
+    return f"about {roughly(cpu_seconds / used)} on {used} core{'s' * (used > 1)}"
+
+
 def _argv(
     wish: CudaWish, compiler: Compiler, host: Path, runtime: RuntimeImage, model: Weights
 ) -> list[str | Path]:
@@ -169,7 +197,7 @@ def _argv(
         argv += ["--arch", arch]
     argv += ["--ptx"] if wish.ptx else []
     argv += ["-m", model.files[0], "--nvcc", compiler.toolkit.nvcc, "--host-compiler", host]
-    argv += ["--jobs", str(len(os.sched_getaffinity(0)))]
+    argv += ["--jobs", str(cores())]
     return [*argv, "--object-cache", make_folder(cache_dir() / "gpu-objects"), "--json"]
 
 
@@ -179,7 +207,8 @@ def _compile(
     def follow(line: str) -> None:
         seen = _PROGRESS.fullmatch(line)
         if seen:
-            step.update(int(seen[1]), int(seen[2]), f"{seen[1]}/{seen[2]} {seen[3]}")
+            done, work = float(seen[3]), float(seen[4])
+            step.update(done, work, f"{seen[1]}/{seen[2]} {seen[5] or expected(work - done)}")
 
     module = folder / CUDA_MODULE
     log = cache_dir() / "logs" / "cuda-module.log"
@@ -247,7 +276,7 @@ def _failure(done: process.Completed) -> ToolchainError:
     message = said.get("error") or "\n    ".join(
         (f"exit status {done.status}", *process.useful_lines(done.lines))
     )
-    hints = (said.get("hint"), f"the full log is {done.log}", "--gpu none leaves the module out")
+    hints = (said.get("hint"), f"the full log is {done.log}")
     return ToolchainError(
         f"the CUDA module could not be compiled: {message}",
         hint="; ".join(hint for hint in hints if hint),
@@ -262,9 +291,10 @@ def write_record(module: Path, facts: GpuFacts) -> None:
 
 
 def is_whole(folder: Path, name: str) -> bool:
-    """Is the module ``name`` there, with its record?"""
+    """Is the module ``name`` there, with its record, and as it was made?"""
     try:
-        return load_module(folder, name).path.stat().st_size > 0
+        module = load_module(folder, name)
+        return module.path.stat().st_size > 0 and sha256_of(module.path) == module.sha256
     except (OSError, ValueError, KeyError, TypeError, IntegrityError):
         return False
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingot.bundle.amend import record as record_results
 from ingot.console import Console
-from ingot.engine.pin import Sources, load_sources
+from ingot.engine.pin import load_sources
 from ingot.engine.runtime import ensure_runtime
-from ingot.errors import AnswerNo, InputError, ToolchainError
+from ingot.errors import AnswerNo, InputError
 from ingot.recipe.build import BuildResult, ask_engine, build, check
+from ingot.recipe.cudaplan import cuda_note
 from ingot.recipe.fingerprint import take_fingerprint
-from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
-from ingot.recipe.gpukit import GpuKit, find_kit
+from ingot.recipe.gpu import NONE, GpuOptions, Wishes, parse_gpu
+from ingot.recipe.gpubuild import GpuBuild
+from ingot.recipe.gpukit import find_kit
 from ingot.recipe.lock import Lock, locked_need, locked_path, resolve_need
 from ingot.recipe.orders import Need, Order
 from ingot.recipe.plan import Artefact, Recorded
@@ -26,42 +28,32 @@ from ingot.sources.fetch import Fetched, fetch
 from ingot.sources.resolve import Resolved
 from ingot.sources.web import Web
 
+_OVER_LIMIT = "the executable was written; raise the limit, or build less in"
+
 
 def make(
-    artefact: Artefact, gpu: Sequence[str], progress: Console, *, force: bool = False
+    artefact: Artefact, gpu: GpuOptions, progress: Console, *, force: bool = False
 ) -> BuildResult:
-    """Build ``artefact`` with the GPU modules that ``gpu`` names, in the words of ``--gpu``.
+    """Build ``artefact`` with the GPU modules that ``gpu`` names; no words mean none, and a note
+    of what they would add.
 
-    No words mean CUDA where this machine has a toolkit. Raises what ``check``, ``ensure_runtime``,
-    the modules and ``build`` do.
+    Where a module cannot be made, the result is an executable without any and ``gpu_error``; with
+    ``gpu.required`` nothing is written and the reason is raised. Raises what ``check``,
+    ``ensure_runtime`` and ``build`` do.
     """
-    wishes = parse_gpu(gpu) if gpu else Wishes(CudaWish())
+    wishes = parse_gpu(gpu.words) if gpu.words else Wishes()
     inputs = check(artefact, force=force)
     sources = load_sources()
-    kit = _find_kit(wishes, sources, progress, required=bool(gpu))
+    if gpu.required:
+        find_kit(wishes, sources, progress)  # a missing tool is told before anything is compiled
     runtime = ensure_runtime(progress)
-    judgement = ask_engine(artefact, inputs, runtime)  # before minutes go into modules
-    modules = kit.modules(runtime, inputs.model, artefact.args, sources, progress)
-    return build(
-        artefact,
-        runtime,
-        progress,
-        force=force,
-        inputs=inputs,
-        modules=modules,
-        judgement=judgement,
-    )
-
-
-def _find_kit(wishes: Wishes, sources: Sources, progress: Console, *, required: bool) -> GpuKit:
-    """What compiles the modules here; where it is missing and nobody asked, say so in one line."""
-    try:
-        return find_kit(wishes, sources, progress)
-    except ToolchainError as error:
-        if required:
-            raise
-        progress.say(f"no GPU module: {error.message} ({error.hint})")
-        return GpuKit()
+    judgement = ask_engine(artefact, inputs, runtime)
+    if not wishes:
+        result = build(artefact, runtime, progress, force=force, inputs=inputs, judgement=judgement)
+        note = None if gpu.words else cuda_note(runtime, inputs.model, sources)
+        return replace(result, notes=(*result.notes, note)) if note else result
+    job = GpuBuild(artefact, inputs, judgement, runtime, wishes, gpu.portable, sources, progress)
+    return job.run_required() if gpu.required else job.run()
 
 
 @dataclass(frozen=True)
@@ -109,9 +101,12 @@ def make_order(
     progress: Console,
     *,
     force: bool = False,
+    require_gpu: bool = False,
     recorded: Recorded | None = None,
 ) -> BuildResult:
     """Build an order as ``output``, with ``record`` inside.
+
+    ``require_gpu``: fail where a GPU module of the order cannot be made, and write nothing.
 
     ``recorded`` is what an executable that is built again has recorded; without it, an order that
     wants a fingerprint is run for it.
@@ -127,7 +122,8 @@ def make_order(
         source_date=record.source_date,
         recorded=recorded or Recorded(),
     )
-    result = make(artefact, order.gpu or ("none",), progress, force=force)
+    gpu = GpuOptions(order.gpu or (NONE,), require_gpu and bool(order.gpu), portable=True)
+    result = make(artefact, gpu, progress, force=force)
     if order.fingerprint and recorded is None:
         result = with_fingerprint(result, progress)
     _check_limits(order.limits, result)
@@ -193,6 +189,6 @@ def _check_limits(limits: Limits, result: BuildResult) -> None:
         if limit is not None and count > limit:
             raise AnswerNo(
                 f"{result.path}: {what} is {count} bytes; the recipe's limit is {limit}",
-                hint="the executable was written; raise the limit, or build less in",
+                hint=_OVER_LIMIT + (f"; {result.gpu_error.message}" if result.gpu_error else ""),
                 code="over-limit",
             )

@@ -80,7 +80,9 @@ def rebuild(original: Path, output: Path, search: Search, web: Web, progress: Co
         supplies, carried = _supplies(bundle, order, record, search, web, progress)
         about = bundle.manifest.about
         recorded = Recorded(about.tests, about.answers)
-        result = make_order(order, supplies, record, output, progress, recorded=recorded)
+        result = make_order(
+            order, supplies, record, output, progress, require_gpu=True, recorded=recorded
+        )
         return Rebuilt(
             original,
             result.path,

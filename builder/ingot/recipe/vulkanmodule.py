@@ -114,6 +114,26 @@ def ensure_vulkan(
     return load_module(folder, VULKAN_MODULE)
 
 
+def kept_vulkan(
+    runtime: RuntimeImage, model: Weights, args: Sequence[str], sources: Sources
+) -> GpuModule | None:
+    """The module that ``ensure_vulkan`` would return, if that takes no compiling and no fetching.
+
+    Raises InputError ``no-kernel-set``.
+    """
+    pins = vulkan.load_pins(sources.native / "toolchain.toml")
+    headers = vulkan.find(pins).headers
+    if headers is None:
+        return None
+    kit = VulkanKit(pins, headers)
+    with engine_file(model) as file:
+        kernels = ask_kernels(runtime, file, args, name=model.file_name)
+    made_from = sources_digest(runtime, sources, pins)
+    target = choose_target(sources, runtime.target)
+    folder = cache_dir() / "gpu-modules" / _key(kit, made_from, kernels, target, sources)
+    return load_module(folder, VULKAN_MODULE) if is_whole(folder, VULKAN_MODULE) else None
+
+
 def _key(
     kit: VulkanKit, made_from: str, kernels: KernelSet, target: Target, sources: Sources
 ) -> str:

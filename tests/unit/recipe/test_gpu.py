@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from ingot.engine.pin import repository
 from ingot.errors import UsageError
 from ingot.recipe.gpu import CudaWish, Wishes, parse_gpu
 
@@ -75,3 +76,30 @@ def test_the_default_architectures_are_what_the_toolkit_knows(toolkit: str, high
     assert wish.archs[-1] == highest
     assert wish.ptx
     assert CudaWish(("80",), False).resolved(toolkit) == CudaWish(("80",), False)
+
+
+def _capabilities(toolkit: str) -> list[str]:
+    return [f"{arch[:-1]}.{arch[-1]}" for arch in CudaWish().resolved(toolkit).archs]
+
+
+def test_the_docs_have_the_default_architectures_in_one_place() -> None:
+    *old, last = _capabilities("12.7")
+    (new,) = set(_capabilities("12.8")) - {*old, last}
+    sentence = f"{', '.join(old)} and {last}, with CUDA 12.8 or newer also {new}"
+    docs = repository() / "docs"
+    pages = {path: " ".join(path.read_text("utf-8").split()) for path in docs.rglob("*.md")}
+    assert [path for path, text in pages.items() if sentence in text] == [
+        docs / "reference" / "ingot.md"
+    ]
+    assert sum(text.count(f"{old[0]}, {old[1]}") for text in pages.values()) == 1
+
+
+def test_wishes_are_true_where_there_is_a_module_to_make() -> None:
+    assert not parse_gpu(["none"])
+    assert parse_gpu(["vulkan"])
+    assert parse_gpu(["cuda:80"])
+
+
+def test_a_wish_says_what_it_covers() -> None:
+    assert CudaWish(("80", "120"), ptx=True).covers == "sm_80, sm_120, PTX"
+    assert CudaWish(("90",), ptx=False).covers == "sm_90"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +13,20 @@ import pytest
 
 from ingot.bundle.reader import open_bundle
 from ingot.bundle.verify import verify
-from ingot.console import NullProgress
+from ingot.console import NullProgress, Step
 from ingot.engine.image import RuntimeImage
 from ingot.engine.pin import load_sources
 from ingot.errors import IntegrityError, ToolchainError
 from ingot.gguf.join import load_weights
 from ingot.recipe.build import BuildResult, build, repack
 from ingot.recipe.gpu import CudaWish
-from ingot.recipe.gpumodule import Compiler, GpuModule, ensure_cuda, sources_digest
+from ingot.recipe.gpumodule import (
+    Compiler,
+    GpuModule,
+    ensure_cuda,
+    kept_cuda,
+    sources_digest,
+)
 from ingot.recipe.plan import Artefact
 from ingot.toolchain.cuda import Host, Toolkit
 from tests.golden.samples import TENSORS, fake_runtime, write_model, write_split
@@ -36,15 +45,26 @@ DOCUMENT = {
     "toolkit": "13.0.88",
     "host_compiler": "g++ 12.2.0",
 }
+# What a machine without GPUs would compile; then the module itself.
+PLAN = {"archs": ["75", "80", "86", "89", "90", "120"], "here": False, "units": 2}
 PROGRAM = """#!/bin/sh
+[ "$1" = recompile ] || exit 0
+case "$*" in *--plan*) echo '{plan}'; exit;; esac
 printf '%s\\n' "$@" >> {calls}
 while [ $# -gt 0 ]; do [ "$1" = --output ] && output=$2; shift; done
-echo "[1/2] mmvq" >&2
+echo "[0/2] 0/1300 " >&2
+echo "[1/2] 54/1300 mmvq" >&2
 printf '\\177ELF cuda' > "$output"
-echo "[2/2] link" >&2
+echo "[2/2] 1300/1300 blas" >&2
 {rest}
 """
 SAY = f"echo '{json.dumps(DOCUMENT, indent=1)}'"
+
+
+def program(calls: Path, rest: str = SAY, **plan: object) -> str:
+    """A stand-in for the runtime's program that makes a module and then does ``rest``."""
+    answer = json.dumps({**PLAN, "cpu_seconds": 1300.0, **plan})
+    return PROGRAM.format(calls=calls, rest=rest, plan=answer)
 
 
 @pytest.fixture
@@ -54,7 +74,7 @@ def calls(tmp_path: Path) -> Path:
 
 def runtime_that(folder: Path, calls: Path, rest: str = SAY) -> RuntimeImage:
     """An image whose program is a script that makes a module and then does ``rest``."""
-    image = fake_runtime(folder, PROGRAM.format(calls=calls, rest=rest).encode())
+    image = fake_runtime(folder, program(calls, rest).encode())
     image.program.chmod(0o755)
     return image
 
@@ -131,6 +151,50 @@ def test_the_same_wish_is_compiled_once(
     first.path.unlink()
     assert ensure(runtime, compiler, model) == first
     assert count() == 5
+    first.path.write_bytes(b"\x7fELF bad!")
+    assert ensure(runtime, compiler, model) == first
+    assert count() == 6
+
+
+def test_a_kept_module_is_found_without_compiling(
+    runtime: RuntimeImage, compiler: Compiler, model: Path, calls: Path
+) -> None:
+    def kept(wish: CudaWish = WISH) -> GpuModule | None:
+        return kept_cuda(wish, compiler, runtime, load_weights(model), load_sources())
+
+    assert kept() is None
+    assert not calls.exists()
+    assert ensure(runtime, compiler, model) == kept()
+    assert kept(CudaWish(("80",))) is None
+
+
+class Recorded(NullProgress):
+    """What a step was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, float | None, str]] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        self.told.append((0, None, title))
+        yield self
+
+    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        self.told.append((done, total, note))
+
+
+def test_progress_counts_work_and_says_at_once_how_long_it_takes(
+    runtime: RuntimeImage, compiler: Compiler, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+    progress = Recorded()
+    ensure_cuda(WISH, compiler, runtime, load_weights(model), load_sources(), progress)
+    assert progress.told == [
+        (0, None, "Compiling the CUDA module (sm_80, sm_90, PTX)"),
+        (0, 1300, "0/2 about 11 min on 2 cores"),
+        (54, 1300, "1/2 mmvq"),
+        (1300, 1300, "2/2 blas"),
+    ]
 
 
 FAILURES = {
