@@ -10,12 +10,13 @@ function (ingot_seam target)
     endforeach()
 endfunction()
 
-# The same for one source file of a target.
-function (ingot_seam_in target source)
-    if (NOT INGOT_INSTRUMENT)
-        set_property(SOURCE "${INGOT_ENGINE_DIR}/${source}" TARGET_DIRECTORY ${target}
-            APPEND PROPERTY COMPILE_DEFINITIONS ${ARGN})
+# The same for one source file, where what the call reaches is defined in the same target.
+function (ingot_source_seam target source)
+    if (INGOT_INSTRUMENT)
+        return()
     endif()
+    get_target_property(folder ${target} SOURCE_DIR)
+    set_property(SOURCE "${folder}/${source}" TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_DEFINITIONS ${ARGN})
 endfunction()
 
 # The registry asks us for the CPU backend, and gets the best module that passed its test.
@@ -41,15 +42,8 @@ ingot_seam(mtmd gguf_init_from_file=ingot_projector_open)
 
 # Generated text alone goes to stdout, so that pipes work.
 ingot_seam(llama-completion-impl common_log_add=ingot_completion_log)
-
-# --- the server: calls of one source file each, since what they reach is defined in the same target ---
-function (ingot_source_seam target source)
-    if (INGOT_INSTRUMENT)
-        return()
-    endif()
-    get_target_property(folder ${target} SOURCE_DIR)
-    set_property(SOURCE "${folder}/${source}" TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_DEFINITIONS ${ARGN})
-endfunction()
+# Perplexity logs its results, which go there too.
+ingot_seam(llama-perplexity-impl common_log_add=ingot_perplexity_log)
 
 # Where it answers is said when it does, and MCP servers that don't work are named.
 ingot_source_seam(llama-server-impl server.cpp
@@ -76,15 +70,13 @@ ingot_source_seam(llama-server-impl server-http.cpp post=ingot_http_post)
 # every source that includes the header has these functions as weak symbols.
 ingot_source_seam(llama-common subproc.cpp SUBPROCESS_SPAWN_VIA_FORK=1
     subprocess_create=ingot_subprocess_create subprocess_create_ex=ingot_subprocess_create_ex)
-# Perplexity logs its results, which go there too.
-ingot_seam(llama-perplexity-impl common_log_add=ingot_perplexity_log)
 
 # Every message of the engine comes to us: its log is shown with -v only, and its first complaint
 # becomes the reason of our one error line.
-ingot_seam_in(llama-common common/log.cpp common_log_add=ingot_engine_log_add)
-ingot_seam_in(llama-common common/common.cpp common_log_default_callback=ingot_log_callback)
-ingot_seam_in(llama-common common/arg.cpp fprintf=ingot_tool_print)
-ingot_seam_in(server-context tools/server/server-context.cpp common_log_default_callback=ingot_log_callback)
+ingot_source_seam(llama-common log.cpp common_log_add=ingot_engine_log_add)
+ingot_source_seam(llama-common common.cpp common_log_default_callback=ingot_log_callback)
+ingot_source_seam(llama-common arg.cpp fprintf=ingot_tool_print)
+ingot_source_seam(server-context server-context.cpp common_log_default_callback=ingot_log_callback)
 if (NOT INGOT_INSTRUMENT)
     ingot_seam(llama-bench-impl llama_log_set=ingot_bench_log fprintf=ingot_tool_print)
     # With its parenthesis, for attributes of functions name printf too.
@@ -96,10 +88,10 @@ endif()
 ingot_seam(llama-common llama_supports_gpu_offload=ingot_gpu_offload llama_supports_rpc=ingot_rpc)
 
 # The default context is one that the memory of this machine, or of its container, can hold.
-ingot_seam_in(llama-common common/common.cpp common_fit_params=ingot_fit_params)
-ingot_seam_in(llama-common common/fit.cpp llama_get_memory_breakdown=ingot_memory_breakdown)
+ingot_source_seam(llama-common common.cpp common_fit_params=ingot_fit_params)
+ingot_source_seam(llama-common fit.cpp llama_get_memory_breakdown=ingot_memory_breakdown)
 
 # The micro-batch is made a multiple of the sequences, or pooling's graph fails an assertion.
-foreach (source common/common.cpp common/fit.cpp)
-    ingot_seam_in(llama-common ${source} llama_init_from_model=ingot_make_context)
+foreach (source common.cpp fit.cpp)
+    ingot_source_seam(llama-common ${source} llama_init_from_model=ingot_make_context)
 endforeach()
