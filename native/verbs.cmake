@@ -12,10 +12,12 @@ block()
 endblock()
 
 # Every executable carries these, and none has a loop that a user waits for: that is in the libraries
-# below them.
-foreach (target llama-server-impl llama-cli-impl llama-completion-impl llama-bench-impl)
+# below them, and in sampling.
+foreach (target llama-server-impl llama-cli-impl llama-completion-impl llama-bench-impl llama-common)
     target_compile_options(${target} PRIVATE -Os)
 endforeach()
+set_property(SOURCE "${INGOT_ENGINE_DIR}/common/sampling.cpp" TARGET_DIRECTORY llama-common
+    APPEND PROPERTY COMPILE_OPTIONS -O3)
 
 file(GLOB VERB_SOURCES CONFIGURE_DEPENDS "${RUNTIME_DIR}/verbs/*.cc" "${RUNTIME_DIR}/ui/*.cc"
     "${RUNTIME_DIR}/judge/*.cc" "${RUNTIME_DIR}/server/*.cc")

@@ -7,7 +7,7 @@
 #include "args.h"
 #include "bundle.h"
 #include "engine/abort.h"
-#include "engine/judge.h"
+#include "engine/environment.h"
 #include "engine/words.h"
 #include "error.h"
 #include "gpu/load.h"

@@ -13,8 +13,6 @@
 #include "preset.h"
 #include "ranges.h"
 
-extern char ** environ;
-
 namespace ingot {
 
 // Options that name files to read, and so are not tried: a pipe can be read once only.
@@ -191,31 +189,6 @@ void judge_bench(const Args & args) {
         const std::string why = bench_range_problem(args[i], args[i + 1]);
         if (!why.empty()) throw Failure(EXIT_USAGE, args[i] + " " + why, "help bench lists its options");
     }
-}
-
-// Variables that would replace the model, or fetch something.
-static bool names_a_model(const std::string & variable) {
-    static const std::set<std::string> names = {
-        "LLAMA_ARG_MODEL",   "LLAMA_ARG_MODEL_URL",   "LLAMA_ARG_DOCKER_REPO",        "LLAMA_ARG_HF_REPO",          "LLAMA_ARG_HF_FILE",
-        "LLAMA_ARG_HF_REPO_V", "LLAMA_ARG_HF_FILE_V", "LLAMA_ARG_MMPROJ",             "LLAMA_ARG_MMPROJ_URL",       "LLAMA_ARG_SPEC_DRAFT_HF_REPO",
-        "LLAMA_ARG_HFD_REPO", "LLAMA_ARG_MODEL_DRAFT", "LLAMA_ARG_SPEC_DRAFT_MODEL"};
-    return names.count(variable) > 0;
-}
-
-void clean_environment() {
-    std::string ignored;
-    Args variables;
-    for (char ** variable = environ; *variable; ++variable) variables.emplace_back(*variable);
-    for (const std::string & variable : variables) {
-        const size_t equals = variable.find('=');
-        const std::string name = variable.substr(0, equals);
-        if (name.rfind("LLAMA_ARG_", 0) != 0) continue;
-        const bool empty = equals + 1 >= variable.size();
-        if (!empty && !names_a_model(name)) continue;
-        unsetenv(name.c_str());
-        if (!empty) ignored += (ignored.empty() ? "" : ", ") + name;
-    }
-    if (!ignored.empty()) std::fprintf(stderr, "note: %s of the environment is ignored: -m names another model\n", ignored.c_str());
 }
 
 }  // namespace ingot

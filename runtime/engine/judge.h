@@ -20,8 +20,4 @@ void judge_settings(llama_example verb);
 // For llama-bench, which has a parser of its own.
 void judge_bench(const Args & args);
 
-// Removes variables of the environment that another llama.cpp has left: empty ones, and those that would name a
-// model or where to get one, since this program's command line does that. Says so of the latter.
-void clean_environment();
-
 }  // namespace ingot
