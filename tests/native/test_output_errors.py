@@ -55,14 +55,22 @@ def test_a_closed_standard_output(hello: Path) -> None:
 def test_nothing_is_computed_for_a_reader_that_has_gone(hello: Path) -> None:
     # As under systemd, where SIGPIPE is ignored. The context would take minutes to fill.
     read, write = os.pipe()
-    words = [hello, "-p", "def add", "-n", "-1", "--ignore-eos", "--context-shift"]
+    words: list[str | Path] = [
+        hello,
+        "-p",
+        "def add",
+        "-n",
+        "-1",
+        "--ignore-eos",
+        "--context-shift",
+    ]
     process = subprocess.Popen(
         words,
         stdout=write,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         restore_signals=False,
-        preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN),  # type: ignore[arg-type,return-value]
+        preexec_fn=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN),
     )
     os.close(write)
     os.read(read, 1)

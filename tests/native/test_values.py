@@ -173,7 +173,10 @@ def test_an_option_wins_over_its_variable_in_silence(hello: Path, run: Run) -> N
 )  # fmt: skip
 def test_another_programs_model_is_not_fetched(hello: Path, run: Run, variable: str) -> None:
     greedy = ("-p", "x", "-n", "2", "--temp", "0")
-    foreign = {f"LLAMA_ARG_{variable}": "http://127.0.0.1:9/x.gguf", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    foreign = {
+        f"LLAMA_ARG_{variable}": "http://127.0.0.1:9/x.gguf",
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+    }
     done = run(hello, *greedy, env={**os.environ, **foreign}, timeout=30)
     assert done.returncode == 0, done
     assert done.stdout == run(hello, *greedy).stdout
