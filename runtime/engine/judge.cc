@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "../bundle.h"
 #include "../error.h"
 #include "../os.h"
 #include "../seams.h"
@@ -17,7 +18,7 @@ namespace ingot {
 
 // Options that name files to read, and so are not tried: a pipe can be read once only.
 static const std::set<std::string> FILES = {"-f", "-bf", "-sysf", "--in-file", "-jf", "--grammar-file", "--chat-template-file", "--api-key-file",
-                                            "--ssl-key-file", "--ssl-cert-file", "--ui-config-file", "--mcp-servers-config", "-lcs"};
+                                            "--ui-config-file", "--mcp-servers-config", "-lcs"};
 static const std::set<std::string> FILE_LISTS = {"--lora", "--control-vector", "--image"};
 static const std::set<std::string> SCALED_LISTS = {"--lora-scaled", "--control-vector-scaled"};
 static const std::set<std::string> MODELS = {"-m", "--spec-draft-model", "-mm"};
@@ -39,15 +40,20 @@ static void check_model(const std::string & path) {
     }
 }
 
+// An entry of this executable, or the executable itself, by whose path the carried projector is named.
+static bool is_carried(const std::string & name) {
+    return name.rfind("bundle:", 0) == 0 || (own_bundle() && name == own_bundle()->file.path());
+}
+
 static void check_files(const std::string & option, const std::string & value) {
     const bool scaled = SCALED_LISTS.count(option) > 0;
     if (FILES.count(option)) check_file(value);
-    if (MODELS.count(option) && value.rfind("bundle:", 0) != 0) check_model(value);
+    if (MODELS.count(option) && !is_carried(value)) check_model(value);
     if (!scaled && !FILE_LISTS.count(option)) return;
     std::istringstream list(value);
     for (std::string path; std::getline(list, path, ',');) {
         if (scaled) path.erase(std::min(path.size(), path.rfind(':')));
-        if (!path.empty() && path.rfind("bundle:", 0) != 0 && path[0] != '"') check_file(path);
+        if (!path.empty() && !is_carried(path) && path[0] != '"') check_file(path);
     }
 }
 
