@@ -1,4 +1,4 @@
-"""Whatever fails ends at once with one error line, one hint and one exit code, in every verb."""
+"""Every failure ends at once with one error line, one hint and one exit code, in every verb."""
 
 from __future__ import annotations
 

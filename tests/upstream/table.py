@@ -1,4 +1,4 @@
-"""What is known of llama.cpp's server tests: ``differences.toml``, and the page that shows it.
+"""The known differences in llama.cpp's server tests: ``differences.toml`` and the page made from it.
 
 ``python -m tests.upstream.table`` writes the tables of docs/reference/llama-server.md anew.
 """
@@ -134,7 +134,7 @@ def _named(tests: tuple[str, ...]) -> Iterator[str]:
 
 
 def between(text: str) -> tuple[str, str, str]:
-    """What is before, in and after the generated part of the page."""
+    """Split the page into the parts before, inside and after its generated tables."""
     before, begin, rest = text.partition(_BEGIN)
     inside, end, after = rest.partition(_END)
     assert begin and end, "the page has lost its marks"

@@ -57,7 +57,7 @@ class Wishes:
 
 @dataclass(frozen=True)
 class GpuOptions:
-    """What is asked for: ``words`` are values of ``--gpu``.
+    """A request for GPU modules: ``words`` are values of ``--gpu``.
 
     ``required``: without the modules there is no executable. ``portable``: the word ``cuda`` alone
     means the same on every machine, whatever GPUs it has.

@@ -17,7 +17,7 @@ def quoted(text: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """What is no printable character as an escape of TOML: a recipe is shown on terminals."""
+    """Escape a character that is not printable as TOML does: a recipe is shown on terminals."""
     if character.isprintable():
         return character
     code = ord(character)
