@@ -25,7 +25,7 @@ HIDDEN = 64
 MEL_BINS = 80
 STACK = 4
 POSITIONS = 1500
-"""Mel frames in a window of 30 s, to which every sound is padded."""
+"""Positions of the encoder, for a window of 30 s to which every sound is padded."""
 
 SAMPLE_RATE = 16_000
 

@@ -1,4 +1,4 @@
-"""The known differences in llama.cpp's server tests: ``differences.toml`` and the page made from it.
+"""The known differences in llama.cpp's server tests: ``differences.toml`` and the page of it.
 
 ``python -m tests.upstream.table`` writes the tables of docs/reference/llama-server.md anew.
 """

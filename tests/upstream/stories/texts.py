@@ -91,7 +91,7 @@ EXPECTED: dict[str, Continuation] = {
 
 INFILL = " Jimmy and Daddy went to the park."
 PICTURES = {0x01: " cat and an automobile.", 0x02: " frog on a leaf."}
-"""The text that describes a picture, by the byte token that its embeddings equal (see ``projector``)."""
+"""Descriptions of pictures, by the byte token that their embeddings equal (``projector``)."""
 
 LORA = {0.3: " a special thing.", 0.7: " far from home.", 1.0: " the sun loves thy eye."}
 """How "Look in thy glass" goes on with so much of the adapter."""
