@@ -13,6 +13,7 @@
 #include "../seams.h"
 #include "preset.h"
 #include "ranges.h"
+#include "words.h"
 
 namespace ingot {
 
@@ -69,7 +70,7 @@ static std::string handler_problem(const common_arg & option, const Args & value
         // "stoi" and the like are the names of functions that do not say what they expect.
         const std::string what = error.what();
         const bool says = what != "invalid value" && what.rfind("sto", 0) != 0;
-        return "does not take '" + values.at(0) + "'" + (says ? ": " + what : "");
+        return "does not take '" + values.at(0) + "'" + (says ? ": " + reason_in(what) : "");
     }
 }
 

@@ -41,7 +41,9 @@ std::string reason_in(std::string line) {
     };
     // "llama_model_load: error loading model: ..." without the function's name and the line's end
     const size_t name = line.find(": ");
-    if (name != std::string::npos && line.find(' ') > name) line.erase(0, name + 2);
+    // and "srv         start: ..." of the server
+    const bool server = line.rfind("srv ", 0) == 0;
+    if (name != std::string::npos && (server || line.find(' ') > name)) line.erase(0, name + 2);
     drop("error: ");
     drop("error loading model: ");
     const size_t paragraph = line.find("\n\n");
