@@ -21,6 +21,7 @@ static bool names_a_model(const std::string & variable) {
 }
 
 void clean_environment() {
+    if (std::getenv("LLAMA_SERVER_ROUTER_PORT")) return;  // a router names a child's model to it in this way
     std::string ignored;
     Args variables;
     for (char ** variable = environ; *variable; ++variable) variables.emplace_back(*variable);
