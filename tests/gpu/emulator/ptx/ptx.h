@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct Kernel {
 
 private:
     std::string              body_;
+    std::once_flag           decoded_;
     std::unique_ptr<Program> program_;
 };
 
