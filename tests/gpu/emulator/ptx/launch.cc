@@ -1,4 +1,4 @@
-// One launch as a program:
+// One launch as a program; with nothing but MODULE it decodes all kernels and prints their names:
 //   launch MODULE KERNEL GRID BLOCK [--shared BYTES] [--cooperative] [--buffer NAME=FILE]... [PARAMETER]...
 // GRID and BLOCK are "X" or "X,Y,Z". A buffer has a file's bytes, and the file has its bytes afterwards. A parameter is
 // made of fields, joined by commas: u8=, i32=, u64=, f32=, pad=BYTES, pointer=NAME[+BYTES] and, for an array of pointers in
@@ -105,8 +105,19 @@ static std::string parameter(Buffers & buffers, const std::string & text) {
     return bytes;
 }
 
+static void decode_all(const Module & module) {
+    for (const auto & name : module.kernel_names()) {
+        module.kernel(name)->program();
+        std::puts(name.c_str());
+    }
+}
+
 int main(int argc, char ** argv) {
     const std::vector<std::string> words(argv + 1, argv + argc);
+    if (words.size() == 1) {
+        decode_all(Module(contents(words[0]), 0));
+        return 0;
+    }
     if (words.size() < 4) fail("usage: launch MODULE KERNEL GRID BLOCK [OPTION]... [PARAMETER]...");
     Module  module(contents(words[0]), 0);
     Buffers buffers;

@@ -1,4 +1,4 @@
-// and, or, xor, not, shl, shr, shf, lop3, prmt, bfi, bfe, popc, clz, brev, bfind, dp4a.
+// and, or, xor, not, shl, shr, shf, lop3, prmt, bfi, bfe, bmsk, popc, clz, brev, bfind, dp4a.
 #include <algorithm>
 #include <cstdlib>
 
@@ -201,6 +201,18 @@ static bool build_extract(Decoder & decoder, const Statement & from, Instruction
     return true;
 }
 
+// bmsk: so many ones from a position on.
+template <bool Wraps> uint32_t bit_mask(uint32_t position, uint32_t count) {
+    if (Wraps) return static_cast<uint32_t>(low_bits(count & 31)) << (position & 31);
+    return position >= 32 ? 0 : static_cast<uint32_t>(low_bits(std::min(count, 32u)) << position);
+}
+
+static bool build_mask(Decoder & decoder, const Statement & from, Instruction & into) {
+    take_operands(decoder, from, into, false);
+    into.execute = from.has("wrap") ? binary<uint32_t, uint32_t, uint32_t, bit_mask<true>> : binary<uint32_t, uint32_t, uint32_t, bit_mask<false>>;
+    return true;
+}
+
 // Counts have 32 bits, whatever they count in.
 template <uint32_t (*Narrow)(uint32_t), uint32_t (*Wide)(uint64_t)>
 bool build_count(Decoder & decoder, const Statement & from, Instruction & into) {
@@ -256,7 +268,7 @@ void add_bits(Builders & builders) {
     builders["bfi"] = build_insert, builders["bfe"] = build_extract;
     builders["popc"] = build_count<count_bits<uint32_t>, count_bits<uint64_t>>;
     builders["clz"] = build_count<leading_zeros<uint32_t>, leading_zeros<uint64_t>>;
-    builders["brev"] = build_reverse, builders["bfind"] = build_find, builders["dp4a"] = build_dot4;
+    builders["bmsk"] = build_mask, builders["brev"] = build_reverse, builders["bfind"] = build_find, builders["dp4a"] = build_dot4;
 }
 
 }  // namespace emulator

@@ -128,7 +128,7 @@ Operand Decoder::source(const std::string & text, bool wide) {
 }
 
 Operand Decoder::predicate(const std::string & text) {
-    if (text == "1" || text == "0") return constant(text == "1" ? ~0ull : 0, false);
+    if (is_number(text)) return constant(number(text, 32) ? ~0ull : 0, false);
     const bool       negated = text[0] == '!';
     const Register * found   = find(negated ? text.substr(1) : text);
     if (!found) fail("no predicate " + text);
