@@ -76,6 +76,7 @@ ingot_source_seam(llama-common subproc.cpp SUBPROCESS_SPAWN_VIA_FORK=1
 ingot_source_seam(llama-common log.cpp common_log_add=ingot_engine_log_add)
 ingot_source_seam(llama-common common.cpp common_log_default_callback=ingot_log_callback)
 ingot_source_seam(llama-common arg.cpp fprintf=ingot_tool_print)
+ingot_source_seam(llama llama-grammar.cpp fprintf=ingot_tool_print)
 ingot_source_seam(server-context server-context.cpp common_log_default_callback=ingot_log_callback)
 if (NOT INGOT_INSTRUMENT)
     ingot_seam(llama-bench-impl llama_log_set=ingot_bench_log fprintf=ingot_tool_print)

@@ -96,6 +96,7 @@ static Failure failure_of(const std::exception & error) {
     if (dynamic_cast<const std::bad_alloc *>(&error)) {
         return Failure(EXIT_INPUT, "there is not enough memory", "-c N takes a shorter context, which needs less memory");
     }
+    if (std::string(error.what()) == "failed to parse grammar") return bad_grammar();
     return Failure(EXIT_INPUT, std::string("the engine gave up: ") + error.what(), "-v shows the engine's log");
 }
 
@@ -112,6 +113,7 @@ int main(int argc, char ** argv) {
     watch_exit(true);
     try {
         const int code = run(argc, argv);
+        flush_engine_log();
         check_output();
         watch_exit(false);
         return code;

@@ -90,31 +90,13 @@ static std::string value_problem(llama_example verb, const std::string & name, c
     return handler.empty() ? "" : handler + accepted(option);
 }
 
-static size_t distance(const std::string & a, const std::string & b) {
-    std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t swapped = corner + (a[i - 1] != b[j - 1]);
-            corner = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, swapped});
-        }
-    }
-    return row[b.size()];
-}
-
 static std::string hint_for_unknown(llama_example verb, const std::string & word) {
     const size_t equals = word.find('=');
     const std::string name = spelled(word.substr(0, equals));
     if (equals != std::string::npos && flags_of(verb).count(name)) return "write " + name + " " + word.substr(equals + 1);
-    std::string nearest;
-    size_t least = 3;
-    for (const auto & [spelling, flag] : flags_of(verb)) {
-        const size_t away = distance(spelling, name);
-        if (away < least && away < spelling.size() - 1) nearest = spelling, least = away;
-    }
+    Args flags;
+    for (const auto & [spelling, flag] : flags_of(verb)) flags.push_back(spelling);
+    const std::string nearest = nearest_flag(name, flags);
     return nearest.empty() ? "help COMMAND lists those of the engine" : "did you mean " + nearest + "?";
 }
 

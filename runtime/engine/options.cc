@@ -59,6 +59,31 @@ std::vector<Group> grouped(llama_example verb, const Args & args) {
     return groups;
 }
 
+static size_t distance(const std::string & a, const std::string & b) {
+    std::vector<size_t> row(b.size() + 1);
+    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= a.size(); ++i) {
+        size_t diagonal = row[0]++;
+        for (size_t j = 1; j <= b.size(); ++j) {
+            const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+        }
+    }
+    return row.back();
+}
+
+std::string nearest_flag(const std::string & word, const Args & flags) {
+    const std::string name = spelled(word);
+    std::string nearest;
+    size_t least = std::max<size_t>(1, name.size() / 3) + 1;
+    for (const auto & flag : flags) {
+        const size_t away = distance(name, flag);
+        if (away < least && away + 1 < flag.size()) nearest = flag, least = away;
+    }
+    return nearest;
+}
+
 static const std::map<std::string, size_t> & values_by_flag() {
     static const auto counts = [] {
         std::map<std::string, size_t> made;

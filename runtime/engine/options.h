@@ -35,6 +35,10 @@ std::vector<Group> grouped(llama_example verb, const Args & args);
 // The engine takes --ctx_size for --ctx-size.
 std::string spelled(std::string word);
 
+// The one of `flags` that `word` was most likely meant to be, counted in letters put in, left out or replaced;
+// "" when none is near.
+std::string nearest_flag(const std::string & word, const Args & flags);
+
 // For each word of `args`: whether it is the value of the flag before it, of any verb or of ours. A prompt may read
 // like a flag.
 std::vector<bool> are_values(const Args & args);

@@ -19,6 +19,7 @@ static constexpr double UNBOUNDED = HUGE_VAL;
 static constexpr double THREADS   = 512;         // GGML_MAX_N_THREADS
 static constexpr double LAYERS    = 512;         // LLAMA_MAX_LAYERS
 static constexpr double SEQUENCES = 256;         // LLAMA_MAX_SEQ
+static constexpr double WINDOW    = 16777216;    // the engine sets memory for that many tokens aside at once
 
 // By the option's first spelling. An integer option that is not here takes what an int holds.
 static const std::map<std::string, Range> RANGES = {
@@ -55,8 +56,8 @@ static const std::map<std::string, Range> RANGES = {
     {"-gaw", {1, MANY}},
     {"-s", {-1, 4294967295.0}},
     {"--top-k", {-1, MANY}},
-    {"--repeat-last-n", {-1, MANY}},
-    {"--dry-penalty-last-n", {-1, MANY}},
+    {"--repeat-last-n", {-1, WINDOW}},
+    {"--dry-penalty-last-n", {-1, WINDOW}},
     {"--dry-allowed-length", {0, MANY}},
     {"--mirostat", {0, 2}},
     {"--hellaswag-tasks", {0, MANY}},

@@ -95,6 +95,16 @@ Failure engine_failure() {
     return input_failure("the engine failed", reason);
 }
 
+Failure bad_grammar() {
+    std::string reason = engine_complaint();
+    const std::string prefix = "error parsing grammar: ", rest = " at";  // and what is left of it, here nothing
+    if (reason.size() > rest.size() && reason.compare(reason.size() - rest.size(), rest.size(), rest) == 0) {
+        reason.erase(reason.size() - rest.size());
+    }
+    const std::string why = reason.rfind(prefix, 0) == 0 ? ": " + reason.substr(prefix.size()) : "";
+    return Failure(EXIT_USAGE, "the grammar cannot be parsed" + why, "--grammar and --grammar-file take GBNF, and -j a JSON schema");
+}
+
 void flush_engine_log() {
 #ifndef INGOT_INSTRUMENT
     try {

@@ -35,6 +35,9 @@ Failure not_accepted();
 // The failure to tell when a verb of the engine ended with an exit code that is not 0.
 Failure engine_failure();
 
+// The failure to tell when the engine could not parse a grammar of the arguments.
+Failure bad_grammar();
+
 // Runs a verb of the engine: its failure, whether it returns or calls exit(), becomes one of ours.
 int run_engine(const std::function<int()> & verb);
 int run_engine(int (*verb)(int argc, char ** argv), int argc, char ** argv);

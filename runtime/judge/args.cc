@@ -28,7 +28,6 @@ static const Args COMMAND_LINE_ONLY = {"--recompile", "--iq",      "--force",  "
 struct Verb {
     llama_example                  id;
     std::unique_ptr<common_params> params;
-    std::vector<common_arg>        options;
     Args                           accepted;  // of the arguments under judgement
 };
 
@@ -36,6 +35,7 @@ struct Verb {
 struct Known {
     Verb *             verb;
     const common_arg * option;
+    size_t             values;
     bool               positive;
 };
 
@@ -43,61 +43,32 @@ static std::vector<Verb> engine_verbs() {
     std::vector<Verb> verbs;
     for (const auto id : VERBS) {
         auto params = std::make_unique<common_params>();
-        auto options = common_params_parser_init(*params, id).options;
-        verbs.push_back({id, std::move(params), std::move(options), {}});
+        common_params_parser_init(*params, id);  // the verb's defaults
+        verbs.push_back({id, std::move(params), {}});
     }
     return verbs;
 }
 
 static std::vector<Known> knowing(std::vector<Verb> & verbs, const std::string & word) {
     std::vector<Known> known;
-    const auto among = [&](const std::vector<const char *> & spellings) {
-        return std::find(spellings.begin(), spellings.end(), spelled(word)) != spellings.end();
-    };
     for (Verb & verb : verbs) {
-        for (const common_arg & option : verb.options) {
-            if (among(option.args)) known.push_back({&verb, &option, true});
-            else if (among(option.args_neg)) known.push_back({&verb, &option, false});
-        }
+        const auto flag = flags_of(verb.id).find(spelled(word));
+        if (flag == flags_of(verb.id).end()) continue;
+        const auto & [values, option] = flag->second;
+        const bool positive = std::find(option->args.begin(), option->args.end(), flag->first) != option->args.end();
+        known.push_back({&verb, option, values, positive});
     }
     return known;
 }
 
-static size_t values_of(const common_arg & option) { return option.handler_str_str ? 2 : option.handler_int || option.handler_string ? 1 : 0; }
-
-// Insertions, deletions and substitutions between two words.
-static size_t distance(const std::string & a, const std::string & b) {
-    std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0]++;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j]   = std::min({row[j] + 1, row[j - 1] + 1, changed});
-        }
-    }
-    return row.back();
-}
-
 // The flag that `word` was most likely meant to be; "" when none is near.
 static std::string nearest(const std::vector<Verb> & verbs, const std::string & word) {
-    std::string best;
-    size_t      least = std::max<size_t>(1, word.size() / 3) + 1;
-    const auto  look  = [&](const std::string & flag) {
-        if (const size_t steps = distance(spelled(word), flag); steps < least) {
-            least = steps;
-            best  = flag;
-        }
-    };
+    Args flags;
     for (const Verb & verb : verbs) {
-        for (const common_arg & option : verb.options) {
-            for (const char * flag : option.args) look(flag);
-            for (const char * flag : option.args_neg) look(flag);
-        }
+        for (const auto & [spelling, flag] : flags_of(verb.id)) flags.push_back(spelling);
     }
-    for (const auto & own : OWN) look(own.first);
-    return best;
+    for (const auto & own : OWN) flags.push_back(own.first);
+    return nearest_flag(word, flags);
 }
 
 [[noreturn]] static void refuse_unknown(std::vector<Verb> & verbs, const std::string & word) {
@@ -248,7 +219,7 @@ void judge_default_args(const Args & args) {
         const auto known = knowing(verbs, args[i]);
         if (known.empty()) refuse_unknown(verbs, args[i]);
         refuse_what_is_elsewhere(args[i], *known[0].option);
-        const size_t end = i + 1 + values_of(*known[0].option);
+        const size_t end = i + 1 + known[0].values;
         if (end > args.size()) throw Failure(EXIT_USAGE, args[i] + " needs a value");
         judge_option(known, args[i], Args(args.begin() + i + 1, args.begin() + end));
         for (const Known & one : known) one.verb->accepted.insert(one.verb->accepted.end(), args.begin() + i, args.begin() + end);

@@ -85,6 +85,22 @@ static void take_whole_texts(common_params & params, const ServerRequest & reque
     params.n_batch  = std::max(params.n_batch, params.n_ubatch);
 }
 
+// With a cache of its own for each slot the engine computes texts of several slots in pieces, and pools the last
+// piece of each (https://github.com/ggml-org/llama.cpp/issues/12836 is about the same): so the slots share one
+// cache, as they do where their number is not given, and each may fill what would have been its own.
+static void share_cache(common_params & params, const Args & args) {
+    const bool chosen = has_flag(args, {"-kvu", "--kv-unified", "--kv_unified", "-no-kvu", "--no-kv-unified", "--no_kv_unified",
+                                        "--kv-unified-per-slot", "--kv_unified_per_slot"}) ||
+                        std::getenv("LLAMA_ARG_KV_UNIFIED") || std::getenv("LLAMA_ARG_NO_KV_UNIFIED") ||
+                        std::getenv("LLAMA_ARG_KV_UNIFIED_PER_SLOT");
+    if (chosen || !params.embedding || params.n_parallel < 2) return;
+    const int step = 256;  // tokens, to which the engine rounds a slot's own cache
+    params.kv_unified = true;
+    if (params.n_ctx <= 0) return;
+    params.kv_unified_per_slot = (params.n_ctx / params.n_parallel + step - 1) / step * step;
+    params.n_ctx = params.n_parallel * params.kv_unified_per_slot;
+}
+
 // One name, whatever its characters: the engine cuts --alias at commas.
 static void name_model(common_params & params, const ServerRequest & request) {
     if (router::is_child()) {
@@ -111,6 +127,7 @@ common_params server_params(ServerRequest & request) {
     check_api_key(params, request.args);
     check_tls(params);
     take_whole_texts(params, request);
+    share_cache(params, request.args);
     name_model(params, request);
     leave_out_projector(params, request);
     const bool embeds = request.bundle && request.bundle->manifest.embedding_model;
@@ -137,8 +154,9 @@ void need_addresses(const common_params & params) {
         const std::string why = os::why_not_listen(host, params.port);
         if (why.empty()) continue;
         const std::string of = host == "127.0.0.1" ? "" : " of " + host;
+        const std::string stop = why == "is in use" ? "stop what listens there, or " : "";
         throw Failure(EXIT_INPUT, "port " + std::to_string(params.port) + of + " " + why,
-                      "choose another with --port N" + std::string(of.empty() ? "" : ", or another address with --host"));
+                      stop + "choose another with --port N" + (of.empty() ? "" : ", or another address with --host"));
     }
 }
 

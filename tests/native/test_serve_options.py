@@ -94,6 +94,17 @@ def test_a_text_beyond_the_context_is_the_clients_mistake(url: str) -> None:
     assert refused.value.code == 400
 
 
+def test_texts_of_one_request_have_the_vectors_of_each_alone(hello: Path) -> None:
+    texts = ["def add(a, b)", "import os", "class A:\n    pass", "return x + 1 if y else z"]
+    with announced(hello, "serve", "--port", "0", "-t", "1", "-np", "2", "-c", "1024") as server:
+        assert [slot["n_ctx"] for slot in get(f"{server.url}/slots")] == [512, 512]
+        url = f"{server.url}/v1/embeddings"
+        answers = [post(url, {"input": asked}) for asked in (texts, *texts)]
+    together, *alone = ([row["embedding"] for row in answer["data"]] for answer in answers)
+    for vector, (mine,) in zip(together, alone, strict=True):
+        assert math.isclose(sum(a * b for a, b in zip(vector, mine, strict=True)), 1, abs_tol=1e-3)
+
+
 @pytest.fixture(scope="module")
 def seeing(cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cast(DEMO, mmproj=fixtures.projector(tmp_path_factory.mktemp("mm") / "projector.gguf"))

@@ -27,6 +27,7 @@ BAD = [
     ("-ngl", "some"),
     ("-gan", "0"),
     ("--mirostat", "5"),
+    ("--repeat-last-n", "2000000000"),
     ("--temp", "nan"),
     ("--top-p", "2"),
     ("--seed", "many"),
@@ -44,6 +45,17 @@ def test_a_bad_value_names_the_option_and_what_it_takes(
     assert done.returncode == 2, done
     assert_one_error(done.stderr, says=option.encode())
     assert value.encode() in done.stderr.splitlines()[0]
+
+
+def test_a_grammar_that_cannot_be_parsed(hello: Path, run: Run, tmp_path: Path) -> None:
+    done = run(hello, "-p", "x", "-n", "1", "--grammar", "root ::= ((")
+    assert done.returncode == 2, done
+    assert_one_error(done.stderr, says=b"the grammar cannot be parsed: expecting")
+    path = tmp_path / "no.gbnf"
+    path.write_text("no grammar\n")
+    done = run(hello, "-p", "x", "-n", "1", "--grammar-file", path)
+    assert done.returncode == 2, done
+    assert_one_error(done.stderr, says=b"the grammar cannot be parsed: expecting")
 
 
 @pytest.mark.parametrize("verb", ["serve", "chat", "embed", "perplexity"])
