@@ -96,6 +96,8 @@ static void share_cache(common_params & params, const Args & args) {
     if (chosen || !params.embedding || params.n_parallel < 2) return;
     const int step = 256;  // tokens, to which the engine rounds a slot's own cache
     params.kv_unified = true;
+    // In a shared cache a new request clears idle slots, which are to be there when they are saved.
+    if (!params.slot_save_path.empty()) params.cache_idle_slots = false;
     if (params.n_ctx <= 0) return;
     params.kv_unified_per_slot = (params.n_ctx / params.n_parallel + step - 1) / step * step;
     params.n_ctx = params.n_parallel * params.kv_unified_per_slot;
