@@ -77,9 +77,10 @@ def test_two_engines_part_with_depth(
         assert found["a"]["cpu_module"] == found["b"]["cpu_module"] != "baseline"
         assert len(found["layers"]) == layers
         first, ends[layers] = _growth(found)
-        assert first < ends[layers]
+        # With some CPU modules both versions compute the same bits.
+        assert first < ends[layers] or first == ends[layers] == 0
         assert "Error by layer" in page.read_text()
-    assert all(0 < end < 0.2 for end in ends.values())
+    assert all(0 <= end < 0.2 for end in ends.values())
 
 
 def test_every_cpu_module_is_there_in_both(version: str, runtime_image: RuntimeImage) -> None:
