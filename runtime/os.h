@@ -73,6 +73,8 @@ std::string why_not_listen(const std::string & host, int port);
 // Makes descriptors 0 to 2 exist and SIGCHLD behave, whatever the parent process left.
 void normalise_process();
 int process_id();
+// From now on this process gets at most `bytes` more of memory; without /proc it is not limited.
+void limit_memory(uint64_t bytes);
 // From now on a fatal signal (a wild pointer, an illegal instruction, a mapped file that was cut short) prints one
 // error line before it ends this process, with that signal as before.
 void tell_of_crashes();

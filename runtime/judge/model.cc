@@ -1,37 +1,12 @@
 #include "model.h"
 
-#include <cstring>
-
 #include "../error.h"
 #include "../seams.h"
-#include "chat.h"
+#include "../server/templates.h"
 #include "clip.h"
 #include "mtmd.h"
 
 namespace ingot {
-
-static bool is_blank(const char * text) { return !text || std::strspn(text, " \t\r\n\v\f") == std::strlen(text); }
-
-// Parses the chat template and renders one short conversation with it. common_chat_templates_init()
-// would lose the parser's reason.
-static std::string template_fault(const llama_model & model) {
-    const char * text = llama_model_chat_template(&model, nullptr);
-    if (!text) text = llama_model_chat_template(&model, "tool_use");
-    if (is_blank(text)) return "";
-    try {
-        common_chat_template(text, "", "");
-        const auto templates = common_chat_templates_init(&model, "");
-        common_chat_templates_inputs inputs;
-        common_chat_msg message;
-        message.role    = "user";
-        message.content = "test";
-        inputs.messages = {message};
-        common_chat_templates_apply(templates.get(), inputs);
-    } catch (const std::exception & error) {
-        return *error.what() ? error.what() : "it cannot be rendered";
-    }
-    return "";
-}
 
 static void judge_adapter(llama_model & model, const std::string & path, const EngineLog & log) {
     if (!ingot_open_lora(&model, path.c_str())) throw Failure(EXIT_INPUT, path + ": the engine cannot load it: " + log.complaint);
@@ -59,7 +34,7 @@ ModelVerdict judge_model(const ModelFiles & files, bool verbose) {
         for (const auto & adapter : files.adapters) judge_adapter(model, adapter, log);
         mtmd_log_set(hear, &log);
         if (!files.projector.empty()) judge_projector(files.projector, log);
-        verdict.template_fault = template_fault(model);
+        verdict.template_fault = templates::fault_of(model);
     });
     return verdict;
 }

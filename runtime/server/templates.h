@@ -17,6 +17,23 @@ struct Use {
 // To be called before the engine's server starts.
 void prepare(const Use & use);
 
+// Completion is to go on without the model's template: no chat was asked for.
+void leave_out();
+
+// A template: `text`, or the model's own where that is blank; with `text`, the model may be null.
+struct Source {
+    const llama_model * model;
+    std::string         text;
+    std::string         bos, eos;
+};
+
+// Why the engine cannot use it, with `chat` also for one message of a user; "" when it can. Tried in a process of
+// its own, since a template may recurse or loop without end.
+std::string fault(const Source & source, bool chat);
+
+// The same of the template that a server would choose for a model which it carries; "" when there is none.
+std::string fault_of(const llama_model & model);
+
 // Why the template of the model that the server loaded cannot be used; "" when it can.
 const std::string & refusal();
 

@@ -21,6 +21,8 @@ BROKEN = {
     "cannot be parsed": "{% for m in messages %}{{ m.content }",
     "raises": "{{ raise_exception('only with tools') }}",
     "says nothing": "{{ bos_token }}",
+    "recurses": "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+    "nests": "{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}",
     "leaves out the user": "{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}"
     "{% endif %}{% endfor %}begin",
 }
