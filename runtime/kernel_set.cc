@@ -87,8 +87,35 @@ static void add_attention(KernelSet & set, const ggml_tensor & node) {
     set.attention.insert({k.ne[0], v.ne[0], q.ne[2] / std::max<int64_t>(1, k.ne[2])});
 }
 
+// The engine loads tensors of any type, and the CPU's kernels end the program when they meet one that they do not have.
+static void check_types(const ggml_tensor & node) {
+    const auto refuse_unless = [](bool known, const ggml_tensor & tensor) {
+        if (known) return;
+        throw Failure(EXIT_INPUT, std::string("the engine cannot load this model: it cannot compute with the tensor '") + tensor.name +
+                                      "' of the type " + type_name(tensor.type), "-v shows the engine's log");
+    };
+    const auto is_float = [](ggml_type type) { return type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float; };
+    const ggml_tensor * const a = node.src[0];
+    const ggml_tensor * const b = node.src[1];
+    switch (node.op) {
+        case GGML_OP_MUL_MAT:
+        case GGML_OP_MUL_MAT_ID:
+            return refuse_unless(is_float(a->type), *a);
+        case GGML_OP_GET_ROWS:
+            return refuse_unless(is_float(a->type) || a->type == GGML_TYPE_I32, *a);
+        case GGML_OP_ADD:
+        case GGML_OP_SUB:
+        case GGML_OP_MUL:
+        case GGML_OP_DIV:
+            return refuse_unless(b->type == GGML_TYPE_F32 || (b->type == a->type && !ggml_is_quantized(b->type)), *b);
+        default:
+            return;
+    }
+}
+
 static void add_node(KernelSet & set, const ggml_tensor & node) {
     const std::string op = op_name(node);
+    check_types(node);
     switch (node.op) {
         case GGML_OP_NONE:
         case GGML_OP_VIEW:

@@ -4,6 +4,7 @@ keys and tensors and spoils them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,18 @@ def misshapen(found: Parts) -> None:
     ]
 
 
+def typed(name: str, kind: int, size: int) -> Callable[[Parts], None]:
+    """A tensor of another type, whose elements have ``size`` bytes."""
+
+    def spoil(found: Parts) -> None:
+        found[1][:] = [
+            replace(t, kind=kind, data=bytes(size * math.prod(t.shape))) if t.name == name else t
+            for t in found[1]
+        ]
+
+    return spoil
+
+
 def another(key: str, item: Plain) -> Callable[[Parts], None]:
     """Another value, perhaps of another type."""
     return lambda found: found[0].update({key: item})
@@ -96,5 +109,8 @@ FAULTS: dict[str, tuple[Callable[[Parts], object], str]] = {
     "tokenizer without merges": (another("tokenizer.ggml.model", "gpt2"), "merges"),
     "absurd block count": (another("llama.block_count", 4_000_000_000), "GGML_ASSERT"),
     "more blocks than tensors": (another("llama.block_count", 500), "not found"),
+    "a norm in F16": (typed("output_norm.weight", 1, 2), "'output_norm.weight' of the type f16"),
+    "a matrix of integers": (typed("blk.0.attn_q.weight", 27, 8), "of the type i64"),
+    "an embedding of bytes": (typed("token_embd.weight", 24, 1), "of the type i8"),
     "twin tokens": (twin_tokens, "GGML_ASSERT(id_to_token.size() == token_to_id.size())"),
 }

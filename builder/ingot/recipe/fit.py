@@ -21,6 +21,7 @@ _LEGACY_TENSORS = {"mlp": "mm.2.weight"}
 
 # common/speculative.cpp: SPEC_VOCAB_MAX_SIZE_DIFFERENCE
 _DRAFT_VOCABULARY_SLACK = 128
+_MAX_CONTEXT = 2**31 - 1  # tokens; the engine rounds up, and counts with 32 bits
 
 
 def check_model(gguf: Gguf) -> None:
@@ -46,8 +47,9 @@ def _check_numbers(gguf: Gguf) -> None:
             continue
         if math.isnan(value) or (key.endswith("epsilon") and not 0 <= value < math.inf):
             _refuse(gguf, f"{printable(key)} is {value}", "convert the model again")
-    if gguf.integer(f"{gguf.architecture}.context_length") == 0:
-        _refuse(gguf, "its context length is 0", "convert the model again")
+    context = gguf.integer(f"{gguf.architecture}.context_length")
+    if context is not None and not 0 < context <= _MAX_CONTEXT:
+        _refuse(gguf, f"its context length is {context}", "convert the model again")
 
 
 def is_projector(gguf: Gguf) -> bool:

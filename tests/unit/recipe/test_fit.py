@@ -129,6 +129,7 @@ EPSILON = "llama.attention.layer_norm_rms_epsilon"
         (EPSILON, math.inf, f"{EPSILON} is inf"),
         ("llama.rope.freq_base", math.nan, "llama.rope.freq_base is nan"),
         ("llama.context_length", 0, "its context length is 0"),
+        ("llama.context_length", 2**32 - 1, "its context length is 4294967295"),
     ],
 )
 def test_numbers_that_the_engine_cannot_compute_with(key: str, number: float, says: str) -> None:
