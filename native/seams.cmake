@@ -45,6 +45,11 @@ ingot_seam(llama-completion-impl common_log_add=ingot_completion_log)
 # Perplexity logs its results, which go there too.
 ingot_seam(llama-perplexity-impl common_log_add=ingot_perplexity_log)
 
+# A model that ends every text with an end token cannot continue one: an error, where the engine asserts.
+foreach (target llama-completion-impl llama-perplexity-impl)
+    ingot_seam(${target} llama_vocab_get_add_eos=ingot_ends_texts)
+endforeach()
+
 # Where it answers is said when it does, and MCP servers that don't work are named.
 ingot_source_seam(llama-server-impl server.cpp
     common_log_add=ingot_server_log common_log_get_verbosity_thold=ingot_server_log_level)

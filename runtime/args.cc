@@ -43,7 +43,7 @@ Args take_values(Args & args, Spellings spellings) {
         } else if (i + 1 < args.size()) {
             values.push_back(args[++i]);
         } else {
-            throw Failure(EXIT_USAGE, args[i] + " needs a value");
+            throw Failure(EXIT_USAGE, args[i] + " needs a value", "help lists the commands and their options");
         }
     }
     args = kept;
@@ -98,9 +98,29 @@ bool wants_log(const Args & user) {
     return has_flag(user, {"-v", "--verbose", "-lv", "--verbosity", "--log-verbosity"});
 }
 
+// The model that a flag without a value names, with settings for it (--gpt-oss-20b-default); "" of any other flag.
+static common_params_model model_of_preset(const std::string & word) {
+    const auto & flags = flags_of(LLAMA_EXAMPLE_SERVER);  // has all of them
+    const auto flag = flags.find(spelled(word));
+    if (flag == flags.end()) return {};
+    const common_arg & option = *flag->second.option;
+    if (!option.handler_void || option.help.find("can download weights") == std::string::npos) return {};
+    common_params params;
+    option.handler_void(params);
+    return params.model;
+}
+
+static bool names_preset(const Args & user) {
+    const auto value = are_values(user);
+    for (size_t i = 0; i < user.size(); ++i) {
+        if (!value[i] && !model_of_preset(user[i]).hf_repo.empty()) return true;
+    }
+    return false;
+}
+
 bool names_other_model(const Args & user) {
-    return has_flag(user, {"-m", "--model", "-mu", "--model-url", "--model_url", "-hf", "-hfr", "--hf-repo", "--hf_repo", "-dr",
-                           "--docker-repo", "--docker_repo"});
+    return names_preset(user) || has_flag(user, {"-m", "--model", "-mu", "--model-url", "--model_url", "-hf", "-hfr", "--hf-repo", "--hf_repo", "-dr",
+                                                 "--docker-repo", "--docker_repo"});
 }
 
 Args accepted_by(llama_example verb, const Args & args, bool inverted) {
@@ -135,7 +155,7 @@ static Args in_effect(llama_example verb, const Args & own, const Args & user) {
 
 static Args carried(const Bundle & bundle) {
     // No other model, whatever the engine's own settings on this machine name: nothing is fetched.
-    Args args{"-m", MAIN_MODEL, "-mu", "", "-dr", "", "-hf", "", "-hff", ""};
+    Args args{"-m", MAIN_MODEL, "-mu", "", "-dr", "", "-hf", "", "-hff", "", "-mm", "", "-mmu", "", "-md", "", "-hfd", ""};
     if (bundle.manifest.first("projector")) {
         args.insert(args.end(), {"--mmproj", bundle.file.path()});
     }
@@ -215,6 +235,8 @@ static void judge(llama_example verb, const Bundle * bundle, const Args & user, 
     judge_words(verb, user);
     for (const Group & group : grouped(verb, user)) {
         if (group.words.size() == 2) check_remote(group.name(), group.words[1], user);
+        const common_params_model preset = model_of_preset(group.words.front());
+        if (!preset.hf_repo.empty()) hub::need(preset.hf_repo, preset.hf_file);
     }
     if (bundle && !names_other_model(user)) {
         judge_words(verb, accepted_by(verb, bundle->manifest.default_args), "this executable's own defaults, which its author chose");
@@ -242,7 +264,7 @@ Args compose(const Bundle * bundle, llama_example verb, const Args & extra, cons
         own.insert(own.end(), bundle->manifest.default_args.begin(), bundle->manifest.default_args.end());
     }
     // Or the engine asks the network for what the cache has.
-    if (has_flag(user, {"-hf", "-hfr", "--hf-repo", "--hf_repo"}) && !hub::reachable()) own.push_back("--offline");
+    if ((names_preset(user) || has_flag(user, {"-hf", "-hfr", "--hf-repo", "--hf_repo"})) && !hub::reachable()) own.push_back("--offline");
     if (deterministic || has_flag(own, {"--deterministic"})) own.insert(own.end(), DETERMINISTIC.begin(), DETERMINISTIC.end());
     return compose_without_model(bundle, verb, own, user);
 }

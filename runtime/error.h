@@ -19,6 +19,9 @@ struct Failure : std::runtime_error {
 // Prints the two lines. Control characters in them are escaped: names and reasons come from files.
 void tell(const Failure & failure);
 
+// Prints a piece of progress on stderr; an error that follows begins a line of its own.
+void tell_progress(const std::string & text);
+
 // Tells and ends this process at once, from any thread: nothing is unwound and no destructor runs.
 [[noreturn]] void leave(const Failure & failure);
 

@@ -21,6 +21,10 @@ static bool is_cached(const std::string & repository, const std::string & file) 
 }
 
 void need(const std::string & repository, const std::string & file) {
+    const size_t slash = repository.find('/');
+    if (slash == std::string::npos || slash == 0 || repository.find('/', slash + 1) != std::string::npos) {
+        throw Failure(EXIT_USAGE, "a repository is named USER/MODEL or USER/MODEL:QUANT, not '" + repository + "'", "for example: -hf ggml-org/gemma-3-270m-GGUF");
+    }
     if (reachable() || is_cached(repository, file)) return;
     const std::string what = file.empty() ? repository : file + " of " + repository;
     throw Failure(EXIT_INPUT, what + " is not in the Hugging Face cache", NO_TLS);

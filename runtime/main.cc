@@ -97,7 +97,9 @@ static Failure failure_of(const std::exception & error) {
         return Failure(EXIT_INPUT, "there is not enough memory", "-c N takes a shorter context, which needs less memory");
     }
     if (std::string(error.what()) == "failed to parse grammar") return bad_grammar();
-    return Failure(EXIT_INPUT, std::string("the engine gave up: ") + error.what(), "-v shows the engine's log");
+    std::string why = reason_in(error.what());
+    if (const std::string first = engine_complaint(); !first.empty() && why.find(first) == std::string::npos) why += ": " + first;
+    return Failure(EXIT_INPUT, "the engine gave up: " + why, "-v shows the engine's log");
 }
 
 static int tell_after_log(const Failure & failure) {
@@ -113,6 +115,7 @@ int main(int argc, char ** argv) {
     watch_exit(true);
     try {
         const int code = run(argc, argv);
+        check_output();  // while errno is that of a write which failed
         flush_engine_log();
         check_output();
         watch_exit(false);

@@ -11,6 +11,7 @@
 
 #include "bundle.h"
 #include "engine/words.h"
+#include "error.h"
 
 using ingot::Bundle;
 using ingot::Entry;
@@ -59,11 +60,26 @@ llama_adapter_lora * ingot_open_lora(llama_model * model, const char * name) {
 }
 #endif
 
-gguf_context * ingot_gguf_open(const char * name, gguf_init_params params) {
+static gguf_context * open_gguf(const char * name, gguf_init_params params) {
     const Entry * entry = entry_named(name);
     if (!entry) return gguf_init_from_file(name, params);
     const Stream stream = stream_of(*entry);
     return gguf_init_from_file_ptr(stream.get(), params);
+}
+
+// The engine looks into a draft model before it loads it, and asserts that it tells its number of blocks.
+static bool tells_blocks(const gguf_context * gguf) {
+    const int64_t architecture = gguf_find_key(gguf, "general.architecture");
+    if (architecture < 0 || gguf_get_kv_type(gguf, architecture) != GGUF_TYPE_STRING) return true;  // no model
+    const int64_t blocks = gguf_find_key(gguf, (gguf_get_val_str(gguf, architecture) + std::string(".block_count")).c_str());
+    return blocks >= 0 && gguf_get_kv_type(gguf, blocks) == GGUF_TYPE_UINT32;
+}
+
+gguf_context * ingot_gguf_open(const char * name, gguf_init_params params) {
+    gguf_context * gguf = open_gguf(name, params);
+    if (!gguf || tells_blocks(gguf)) return gguf;
+    gguf_free(gguf);
+    return nullptr;  // loading it says why
 }
 
 gguf_context * ingot_projector_open(const char * name, gguf_init_params params) {
@@ -72,6 +88,12 @@ gguf_context * ingot_projector_open(const char * name, gguf_init_params params) 
     if (!entry) return gguf_init_from_file(name, params);
     const Stream stream = stream_of(*entry);
     return gguf_init_from_file_ptr(stream.get(), params);
+}
+
+bool ingot_ends_texts(const llama_vocab * vocab) {
+    if (!llama_vocab_get_add_eos(vocab)) return false;
+    throw ingot::Failure(ingot::EXIT_INPUT, "this model puts an end token after every text, which can then not be continued",
+                         "--override-kv tokenizer.ggml.add_eos_token=bool:false leaves it out");
 }
 
 std::string ingot::formatted(const char * format, va_list args) {
@@ -107,7 +129,7 @@ void ingot_perplexity_log(common_log * log, ggml_log_level level, const char * f
     const bool result = text.rfind("Final ", 0) == 0 || text.rfind("Random ", 0) == 0;
     const bool progress = level == GGML_LOG_LEVEL_INFO && text.find("system_info") == std::string::npos;
     if (result) common_log_add(log, GGML_LOG_LEVEL_NONE, "%s", text.c_str());
-    else if (progress && !ingot::engine_log_shown()) std::fputs(text.c_str(), stderr);
+    else if (progress && !ingot::engine_log_shown()) ingot::tell_progress(text);
     else common_log_add(log, level, "%s", text.c_str());
 }
 

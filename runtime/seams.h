@@ -41,4 +41,6 @@ llama_context * ingot_make_context(llama_model * model, llama_context_params par
 bool ingot_gpu_offload(void);
 // There too: no remote backends. Asking the registry would choose the CPU module before its time.
 bool ingot_rpc(void);
+// llama_vocab_get_add_eos in completion and perplexity, which assert that it is false: throws Failure instead.
+bool ingot_ends_texts(const llama_vocab * vocab);
 }

@@ -8,6 +8,7 @@
 
 #include "../error.h"
 #include "../os.h"
+#include "words.h"
 #include "ggml.h"
 
 namespace ingot {
@@ -30,7 +31,7 @@ static void on_terminate() {
     } catch (const Failure & failure) {
         leave(failure);
     } catch (const std::exception & error) {
-        why = error.what();
+        why = reason_in(error.what());
     } catch (...) {
         // of an unknown kind
     }

@@ -7,20 +7,26 @@
 #include <set>
 #include <sstream>
 
+#include <nlohmann/json.hpp>
+
 #include "../bundle.h"
 #include "../error.h"
 #include "../os.h"
 #include "../seams.h"
+#include "../src/llama-grammar.h"
 #include "preset.h"
 #include "ranges.h"
+#include "sampling.h"
 #include "words.h"
 
 namespace ingot {
 
+using nlohmann::json;
+
 // Options that name files to read, and so are not tried: a pipe can be read once only.
 static const std::set<std::string> FILES = {"-f", "-bf", "-sysf", "--in-file", "-jf", "--grammar-file", "--chat-template-file", "--api-key-file",
                                             "--ui-config-file", "--mcp-servers-config", "-lcs"};
-static const std::set<std::string> FILE_LISTS = {"--lora", "--control-vector", "--image"};
+static const std::set<std::string> GGUF_LISTS = {"--lora", "--control-vector"};
 static const std::set<std::string> SCALED_LISTS = {"--lora-scaled", "--control-vector-scaled"};
 static const std::set<std::string> MODELS = {"-m", "--spec-draft-model", "-mm"};
 // Options whose handler opens or writes something.
@@ -32,12 +38,12 @@ static void check_file(const std::string & path) {
     }
 }
 
-static void check_model(const std::string & path) {
+static void check_gguf(const std::string & option, const std::string & path) {
     const os::File file(path);  // throws when it can't be opened
     char magic[4] = {0};
     if (file.size() >= sizeof magic) file.read(0, magic, sizeof magic);
     if (std::memcmp(magic, "GGUF", sizeof magic) != 0) {
-        throw Failure(EXIT_INPUT, path + " is not a GGUF", "-m takes a model in GGUF format");
+        throw Failure(EXIT_INPUT, path + " is not a GGUF", option + " takes a file in GGUF format");
     }
 }
 
@@ -46,15 +52,27 @@ static bool is_carried(const std::string & name) {
     return name.rfind("bundle:", 0) == 0 || (own_bundle() && name == own_bundle()->file.path());
 }
 
+// Items separated by commas, without the spaces around them and without empty ones.
+static Args list_of(const std::string & text) {
+    std::istringstream list(text);
+    Args items;
+    for (std::string item; std::getline(list, item, ',');) {
+        const size_t from = item.find_first_not_of(' ');
+        if (from != std::string::npos) items.push_back(item.substr(from, item.find_last_not_of(' ') + 1 - from));
+    }
+    return items;
+}
+
 static void check_files(const std::string & option, const std::string & value) {
     const bool scaled = SCALED_LISTS.count(option) > 0;
     if (FILES.count(option)) check_file(value);
-    if (MODELS.count(option) && !is_carried(value)) check_model(value);
-    if (!scaled && !FILE_LISTS.count(option)) return;
-    std::istringstream list(value);
-    for (std::string path; std::getline(list, path, ',');) {
+    if (MODELS.count(option) && !is_carried(value)) check_gguf(option, value);
+    if (!scaled && option != "--image" && !GGUF_LISTS.count(option)) return;
+    for (std::string path : list_of(value)) {
         if (scaled) path.erase(std::min(path.size(), path.rfind(':')));
-        if (!path.empty() && !is_carried(path) && path[0] != '"') check_file(path);
+        if (path.empty() || is_carried(path) || path[0] == '"') continue;
+        if (option == "--image") check_file(path);
+        else check_gguf(option, path);
     }
 }
 
@@ -81,35 +99,99 @@ static std::string accepted(const common_arg & option) {
     return list ? "; it takes " + hint : "";
 }
 
-static std::string value_problem(llama_example verb, const std::string & name, const common_arg & option, const Args & values) {
+static std::string unless(bool good, const std::string & what, const std::string & value) {
+    return good ? "" : "takes " + what + ", not '" + value + "'";
+}
+
+// By the engine's own parser, which wants to see the vocabulary for tokens ("<think>").
+static bool is_grammar(const std::string & text) {
+    if (text.empty() || text[0] == '%' || text.find('<') != std::string::npos) return true;
+    ggml_log_callback before = nullptr;
+    void * data = nullptr;
+    llama_log_get(&before, &data);
+    llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);  // what is wrong with it is not remembered
+    llama_grammar * grammar = llama_grammar_init_impl(nullptr, text.c_str(), "root", false, nullptr, 0, nullptr, 0);
+    llama_log_set(before, data);
+    if (grammar) llama_grammar_free_impl(grammar);
+    return grammar != nullptr;
+}
+
+static bool are_samplers(const std::string & text) {
+    std::istringstream names(text);
+    for (std::string name; std::getline(names, name, ';');) {
+        if (common_sampler_types_from_names({name}).empty()) return false;
+    }
+    return true;
+}
+
+// Of "KEY=int:VALUE,...", which the engine reads with atol.
+static bool are_overrides(const std::string & text) {
+    std::istringstream overrides(text);
+    for (std::string one; std::getline(overrides, one, ',');) {
+        const size_t colon = one.find(':', one.find('='));
+        const std::string kind = one.substr(0, std::min(colon, one.size()));
+        if (kind.size() < 4 || (kind.rfind("=int") != kind.size() - 4 && kind.rfind("float") != kind.size() - 5)) continue;
+        const std::string number = colon < one.size() ? one.substr(colon + 1) : "";
+        char * end = nullptr;
+        std::strtod(number.c_str(), &end);
+        if (number.empty() || *end != '\0') return false;
+    }
+    return true;
+}
+
+// `help` lists them.
+static bool are_tools(const std::string & text, const std::string & help) {
+    static const std::string TITLE = "available tools: ";
+    const size_t at = help.find(TITLE);
+    if (at == std::string::npos) return true;
+    Args known = list_of(help.substr(at + TITLE.size(), help.find('\n', at) - at - TITLE.size()));
+    known.push_back("all");
+    const Args asked = list_of(text);
+    return std::all_of(asked.begin(), asked.end(), [&](const auto & tool) { return std::find(known.begin(), known.end(), tool) != known.end(); });
+}
+
+static bool is_prefix(const std::string & text) { return text.empty() || (text.front() == '/' && text.back() != '/'); }
+
+// Values that the engine takes and drops in silence, or gives up over later.
+static std::string content_problem(const std::string & name, const common_arg & option, const std::string & value) {
+    const std::string hint = option.value_hint ? option.value_hint : "";
+    if (hint == "JSON") return unless(json::accept(value), "JSON", value);
+    if (name == "--grammar") return unless(is_grammar(value), "a grammar in GBNF with a rule 'root'", value);
+    if (name == "--samplers") return unless(are_samplers(value), "names of samplers, separated by ';'", value);
+    if (name == "--sampler-seq") return unless(common_sampler_types_from_chars(value).size() == value.size(), "letters of samplers", value);
+    if (name == "--override-kv") return unless(are_overrides(value), "a number for int and float", value);
+    if (name == "--tools") return unless(are_tools(value, option.help), "names of tools, separated by commas; help serve lists them", value);
+    if (name == "--api-prefix") return unless(is_prefix(value), "a path that begins with a slash and ends without one", value);
+    return "";
+}
+
+std::string value_problem(llama_example verb, const std::string & name, const common_arg & option, const Args & values) {
     if (verb == LLAMA_EXAMPLE_SERVER && name == "-np" && values[0] == "-1") return "";  // as many as it likes
     const std::string range = values.size() == 1 ? range_problem(name, values[0], option.handler_int != nullptr) : "";
     if (!range.empty()) return range;
     if (FILES.count(name) || UNTRIED.count(name)) return "";
     const std::string handler = handler_problem(option, values);
-    return handler.empty() ? "" : handler + accepted(option);
+    if (!handler.empty()) return handler + accepted(option);
+    return content_problem(name, option, values[0]);
 }
 
 static std::string hint_for_unknown(llama_example verb, const std::string & word) {
-    const size_t equals = word.find('=');
-    const std::string name = spelled(word.substr(0, equals));
-    if (equals != std::string::npos && flags_of(verb).count(name)) return "write " + name + " " + word.substr(equals + 1);
-    Args flags;
-    for (const auto & [spelling, flag] : flags_of(verb)) flags.push_back(spelling);
-    const std::string nearest = nearest_flag(name, flags);
-    return nearest.empty() ? "help COMMAND lists those of the engine" : "did you mean " + nearest + "?";
+    std::map<std::string, size_t> flags;
+    for (const auto & [spelling, flag] : flags_of(verb)) flags[spelling] = flag.values;
+    const std::string hint = hint_for_unknown(word, std::move(flags));
+    return hint.empty() ? "help COMMAND lists those of the engine" : hint;
 }
 
 void judge_words(llama_example verb, const Args & args, const std::string & from) {
     for (const Group & group : grouped(verb, args)) {
         const std::string & word = group.words.front();
-        const std::string origin = from.empty() ? "" : "it is one of " + from;
+        const std::string hint = from.empty() ? "help COMMAND says more about each option" : "it is one of " + from;
         if (!group.option) throw Failure(EXIT_USAGE, "unknown option '" + word + "'", hint_for_unknown(verb, word));
-        if (group.words.size() < 1 + flags_of(verb).at(spelled(word)).values) throw Failure(EXIT_USAGE, word + " needs a value", origin);
+        if (group.words.size() < 1 + flags_of(verb).at(spelled(word)).values) throw Failure(EXIT_USAGE, word + " needs a value", hint);
         const Args values(group.words.begin() + 1, group.words.end());
         if (values.empty()) continue;
         if (const std::string why = value_problem(verb, group.name(), *group.option, values); !why.empty()) {
-            throw Failure(EXIT_USAGE, word + " " + why, origin.empty() ? "help COMMAND says more about each option" : origin);
+            throw Failure(EXIT_USAGE, word + " " + why, hint);
         }
         check_files(group.name(), values[0]);
     }
@@ -149,9 +231,12 @@ static std::vector<std::filesystem::path> settings_files() {
     return paths;
 }
 
+bool is_empty_list(const std::string & text) { return text.find_first_not_of(" ,\t\r\n") == std::string::npos; }
+
 static void judge_preset(llama_example verb, const common_preset & preset, const std::string & file) {
     for (const auto & [option, value] : preset.options) {
         const std::string name = option.args.empty() ? "" : option.args.front();
+        if (name == "--api-key" && is_empty_list(value)) throw Failure(EXIT_USAGE, file + ": the API key is empty", "give one, or remove that line to let everybody in");
         const std::string why = option.value_hint ? value_problem(verb, name, option, {value}) : "";
         if (!why.empty()) throw Failure(EXIT_USAGE, file + ": " + name + " " + why, "correct that line, or remove it");
     }

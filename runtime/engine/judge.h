@@ -11,6 +11,13 @@ namespace ingot {
 // command line, else e.g. "the executable's own defaults".
 void judge_words(llama_example verb, const Args & args, const std::string & from = "");
 
+// Why an option of `verb`, known by its first spelling `name`, does not take `values`, as a phrase that follows its
+// name: "takes a whole number from 1 to 256, not '0'". "" when it does.
+std::string value_problem(llama_example verb, const std::string & name, const common_arg & option, const Args & values);
+
+// Whether a list separated by commas names nothing: what a script's empty variables leave of "$KEY,$OTHER".
+bool is_empty_list(const std::string & text);
+
 // The same for variables of the environment that options of `verb` read.
 void judge_environment(llama_example verb);
 

@@ -4,7 +4,8 @@
 
 namespace ingot {
 
-// Flags that the engine does not know, and their verbs take with a value.
+// Flags that the engine does not know, and those of them that their verbs take with a value.
+static const char * const OWN_ALONE[] = {"--deterministic", "--llamafile", "--nocompile", "--recompile", "--require-gpu"};
 static const char * const OWN_WITH_VALUE[] = {"--gpu",  "--cache-dir", "--nvcc", "--hipcc", "--host-compiler", "--arch",
                                               "--jobs", "--sources",   "--job",  "-o",      "--output"};
 
@@ -59,31 +60,6 @@ std::vector<Group> grouped(llama_example verb, const Args & args) {
     return groups;
 }
 
-static size_t distance(const std::string & a, const std::string & b) {
-    std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0]++;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-        }
-    }
-    return row.back();
-}
-
-std::string nearest_flag(const std::string & word, const Args & flags) {
-    const std::string name = spelled(word);
-    std::string nearest;
-    size_t least = std::max<size_t>(1, name.size() / 3) + 1;
-    for (const auto & flag : flags) {
-        const size_t away = distance(name, flag);
-        if (away < least && away + 1 < flag.size()) nearest = flag, least = away;
-    }
-    return nearest;
-}
-
 static const std::map<std::string, size_t> & values_by_flag() {
     static const auto counts = [] {
         std::map<std::string, size_t> made;
@@ -94,6 +70,43 @@ static const std::map<std::string, size_t> & values_by_flag() {
         return made;
     }();
     return counts;
+}
+
+// Insertions, deletions and substitutions between two words.
+static size_t distance(const std::string & a, const std::string & b) {
+    std::vector<size_t> row(b.size() + 1);
+    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= a.size(); ++i) {
+        size_t corner = row[0]++;
+        for (size_t j = 1; j <= b.size(); ++j) {
+            const size_t changed = corner + (a[i - 1] != b[j - 1]);
+            corner = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, changed});
+        }
+    }
+    return row.back();
+}
+
+static std::string nearest(const std::string & word, const std::map<std::string, size_t> & flags) {
+    std::string best;
+    size_t least = std::clamp<size_t>(word.size() / 3, 1, 2) + 1;
+    for (const auto & [flag, values] : flags) {
+        const size_t away = distance(flag, word);
+        if (away < least && away + 1 < flag.size()) best = flag, least = away;
+    }
+    return best;
+}
+
+std::string hint_for_unknown(const std::string & word, std::map<std::string, size_t> flags) {
+    for (const char * own : OWN_ALONE) flags[own] = 0;
+    for (const char * own : OWN_WITH_VALUE) flags[own] = 1;
+    const size_t end = word.find_first_of("= ");
+    const std::string name = spelled(word.substr(0, end));
+    if (const auto flag = flags.find(name); end != std::string::npos && flag != flags.end()) {
+        return "write " + name + (flag->second ? " " + word.substr(end + 1) : "");
+    }
+    const std::string near = nearest(name, flags);
+    return near.empty() ? "" : "did you mean " + near + "?";
 }
 
 std::vector<bool> are_values(const Args & args) {

@@ -35,9 +35,9 @@ std::vector<Group> grouped(llama_example verb, const Args & args);
 // The engine takes --ctx_size for --ctx-size.
 std::string spelled(std::string word);
 
-// The one of `flags` that `word` was most likely meant to be, counted in letters put in, left out or replaced;
-// "" when none is near.
-std::string nearest_flag(const std::string & word, const Args & flags);
+// What a word that is no flag was most likely meant to be, of `flags` with the number of their values and of ours:
+// "did you mean --temp?", "write --temp 0.25" for --temp=0.25; "" when nothing is near.
+std::string hint_for_unknown(const std::string & word, std::map<std::string, size_t> flags);
 
 // For each word of `args`: whether it is the value of the flag before it, of any verb or of ours. A prompt may read
 // like a flag.

@@ -1,9 +1,11 @@
 #include "words.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <vector>
 
@@ -46,9 +48,9 @@ std::string reason_in(std::string line) {
     if (name != std::string::npos && (server || line.find(' ') > name)) line.erase(0, name + 2);
     drop("error: ");
     drop("error loading model: ");
-    const size_t paragraph = line.find("\n\n");
-    if (paragraph != std::string::npos) line.erase(paragraph);
+    line.erase(std::min({line.size(), line.find("\n\n"), line.find("\nnote: ")}));
     while (!line.empty() && std::isspace((unsigned char) line.back())) line.pop_back();
+    std::replace(line.begin(), line.end(), '\n', ' ');
     return line;
 }
 
@@ -92,6 +94,9 @@ Failure engine_failure() {
     if (!usage_complaint().empty()) return not_accepted();
     if (says(reason, "prompt is too long")) return Failure(EXIT_INPUT, "the " + reason, hint_for(reason));
     if (reason == "input is empty") return Failure(EXIT_USAGE, "the prompt is empty", "give one with -p TEXT, -p - or -f FILE");
+    for (const char * setting : {"tools setup failed", "MCP starting failed", "static assets path not found"}) {
+        if (says(reason, setting)) return Failure(EXIT_USAGE, reason, "help serve says what its options take");
+    }
     return input_failure("the engine failed", reason);
 }
 
@@ -195,8 +200,9 @@ int ingot_tool_print(FILE * stream, const char * format, ...) {
     const std::string text = ingot::text_of(format, args);
     va_end(args);
     if (stream == stderr) {
+        const bool last = std::strcmp(format, "%s\n") == 0;  // an exception's text, before exit(1)
         if (begins(text, "error")) ingot::remember(words().usage, text.c_str());
-        else if (text.find("error") != std::string::npos) ingot::remember(words().error, text.c_str());
+        else if (last || text.find("error") != std::string::npos) ingot::remember(words().error, text.c_str());
         else if (words().shown || !(begins(text, "warn: ") || begins(text, "Read "))) std::fputs(text.c_str(), stderr);
         return (int) text.size();
     }

@@ -7,10 +7,11 @@
 #include <optional>
 
 #include "chat.h"
+#include "../engine/judge.h"
 #include "../engine/options.h"
-#include "../engine/ranges.h"
 #include "../error.h"
 #include "../os.h"
+#include "../server/templates.h"
 
 namespace ingot {
 
@@ -24,6 +25,8 @@ static const std::map<std::string, size_t> OWN = {{"--deterministic", 0}, {"--gp
 // Those that make sense on a command line only.
 static const Args COMMAND_LINE_ONLY = {"--recompile", "--iq",      "--force",  "--cache-dir", "--nvcc",    "--hipcc",
                                        "--host-compiler", "--server", "--chat", "--cli",    "--licenses"};
+
+static const std::string HELP = "'help serve' and 'help complete' of an executable say what it takes";
 
 struct Verb {
     llama_example                  id;
@@ -61,29 +64,22 @@ static std::vector<Known> knowing(std::vector<Verb> & verbs, const std::string &
     return known;
 }
 
-// The flag that `word` was most likely meant to be; "" when none is near.
-static std::string nearest(const std::vector<Verb> & verbs, const std::string & word) {
-    Args flags;
-    for (const Verb & verb : verbs) {
-        for (const auto & [spelling, flag] : flags_of(verb.id)) flags.push_back(spelling);
-    }
-    for (const auto & own : OWN) flags.push_back(own.first);
-    return nearest_flag(word, flags);
-}
-
 [[noreturn]] static void refuse_unknown(std::vector<Verb> & verbs, const std::string & word) {
     if (word.empty() || word[0] != '-') {
         throw Failure(EXIT_USAGE, "'" + word + "' is no option", "only options can be default arguments; quote a value that has spaces");
     }
-    const size_t equals = word.find('=');
-    const std::string flag = word.substr(0, equals);
-    if (equals != std::string::npos && !knowing(verbs, flag).empty()) {
-        throw Failure(EXIT_USAGE, "'" + word + "': the engine takes the value of " + flag + " as a word of its own",
-                      "write " + flag + " " + word.substr(equals + 1));
+    std::map<std::string, size_t> flags;
+    for (const Verb & verb : verbs) {
+        for (const auto & [spelling, flag] : flags_of(verb.id)) flags[spelling] = flag.values;
     }
-    const std::string near = nearest(verbs, flag);
-    throw Failure(EXIT_USAGE, "unknown option '" + flag + "'",
-                  near.empty() ? "'help serve' and 'help complete' of an executable list the options" : "did you mean " + near + "?");
+    const std::string hint = hint_for_unknown(word, flags);
+    if (hint.rfind("write ", 0) == 0) {
+        const std::string flag = spelled(word.substr(0, word.find_first_of("= ")));
+        const bool valued = hint != "write " + flag;
+        throw Failure(EXIT_USAGE, "'" + word + "': " + (valued ? "the engine takes the value of " + flag + " as a word of its own"
+                                                               : flag + " takes no value"), hint);
+    }
+    throw Failure(EXIT_USAGE, "unknown option '" + word + "'", hint.empty() ? HELP : hint);
 }
 
 [[noreturn]] static void refuse(const std::string & flag, const std::string & why) {
@@ -96,6 +92,7 @@ static void refuse_what_is_elsewhere(const std::string & flag, const common_arg 
     for (const char * file : {"FNAME", "FILE", "PATH", "DIR"}) {
         if (hint.find(file) != std::string::npos) refuse(flag, "it would name a file that other machines do not have");
     }
+    if (hint == "TOKEN") refuse(flag, "everybody who has the executable could read it");
     for (const char * place : {"URL", "<user>/<model>", "<repo>"}) {
         if (hint.find(place) != std::string::npos) refuse(flag, "an executable carries its model and answers by itself");
     }
@@ -119,6 +116,18 @@ static bool is_number(const common_arg & option) {
     return option.handler_int || (option.value_hint && (std::string(option.value_hint) == "N" || std::string(option.value_hint) == "SEED"));
 }
 
+static bool is_builtin_template(const std::string & name) {
+    std::vector<const char *> names((size_t) llama_chat_builtin_templates(nullptr, 0));
+    llama_chat_builtin_templates(names.data(), names.size());
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+static void need_usable_template(const std::string & text, bool jinja) {
+    if (text.find_first_not_of(" \t\r\n") == std::string::npos || (!jinja && is_builtin_template(text))) return;
+    const std::string fault = templates::fault({nullptr, text}, /*chat*/ true);
+    if (!fault.empty()) throw std::invalid_argument(fault);
+}
+
 static void apply(const Known & known, const Args & values) {
     const common_arg & option = *known.option;
     common_params &    params = *known.verb->params;
@@ -127,7 +136,8 @@ static void apply(const Known & known, const Args & values) {
     else if (option.handler_int) option.handler_int(params, std::stoi(values[0]));
     else if (option.handler_string) option.handler_string(params, values[0]);
     else if (option.handler_str_str) option.handler_str_str(params, values[0], values[1]);
-    if (option.value_hint && std::string(option.value_hint) == "JINJA_TEMPLATE") common_chat_template(values[0], "", "");
+    if (option.value_hint && std::string(option.value_hint) == "JINJA_TEMPLATE") need_usable_template(values[0], params.use_jinja);
+    if (std::string(option.args.front()) == "--api-key" && is_empty_list(values[0])) throw std::invalid_argument("the API key is empty");
     if (std::string(option.args.front()) == "--port" && (params.port < 0 || params.port > 65535)) {
         throw std::out_of_range("a port is a number up to 65535");
     }
@@ -156,11 +166,11 @@ static std::string fault_of(const std::vector<Known> & known, const Args & value
         if (one.verb->params->usage || one.verb->params->completion) return ENDS;
         if (names_another_model(*one.verb->params)) return OTHER;
     }
-    // What the parser takes, and the engine crashes on later.
+    // What the parser takes, and the engine drops in silence or crashes on later.
     const common_arg & option = *known[0].option;
-    const bool judged = values.size() == 1 && !option.args.empty();
-    const std::string range = judged ? range_problem(option.args.front(), values[0], option.handler_int != nullptr) : "";
-    return range.empty() ? "" : "it " + range;
+    if (values.empty() || option.args.empty()) return "";
+    const std::string why = value_problem(known[0].verb->id, option.args.front(), option, values);
+    return why.empty() ? "" : "it " + why;
 }
 
 static std::string joined(const Args & words) {
@@ -205,12 +215,14 @@ static size_t own_words(const Args & args, size_t at) {
     }
     const auto own = OWN.find(flag);
     if (own == OWN.end()) return 0;
-    if (at + own->second >= args.size()) throw Failure(EXIT_USAGE, flag + " needs a value");
+    if (at + own->second >= args.size()) throw Failure(EXIT_USAGE, flag + " needs a value", HELP);
     return 1 + own->second;
 }
 
 void judge_default_args(const Args & args) {
     auto verbs = engine_verbs();
+    const bool jinja = std::find(args.begin(), args.end(), "--no-jinja") == args.end();
+    for (Verb & verb : verbs) verb.params->use_jinja = verb.params->use_jinja && jinja;
     for (size_t i = 0; i < args.size();) {
         if (const size_t own = own_words(args, i)) {
             i += own;
@@ -220,7 +232,7 @@ void judge_default_args(const Args & args) {
         if (known.empty()) refuse_unknown(verbs, args[i]);
         refuse_what_is_elsewhere(args[i], *known[0].option);
         const size_t end = i + 1 + known[0].values;
-        if (end > args.size()) throw Failure(EXIT_USAGE, args[i] + " needs a value");
+        if (end > args.size()) throw Failure(EXIT_USAGE, args[i] + " needs a value", HELP);
         judge_option(known, args[i], Args(args.begin() + i + 1, args.begin() + end));
         for (const Known & one : known) one.verb->accepted.insert(one.verb->accepted.end(), args.begin() + i, args.begin() + end);
         i = end;

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "../engine/ranges.h"
 #include "../engine/words.h"
 #include "../error.h"
 #include "../limits/limits.h"
@@ -35,12 +36,13 @@ static std::string trimmed(const std::string & text) {
 
 // A key that a script left empty would let everybody in, without a word.
 static void check_api_key(common_params & params, const Args & args) {
+    const bool named = !params.api_keys.empty();  // also by the engine's own settings on this machine
     std::vector<std::string> keys;
     for (const auto & key : params.api_keys) {
         if (!trimmed(key).empty()) keys.push_back(trimmed(key));
     }
     params.api_keys = keys;
-    const bool asked = has_flag(args, {"--api-key", "--api-key-file", "--api_key", "--api_key_file"}) ||
+    const bool asked = named || has_flag(args, {"--api-key", "--api-key-file", "--api_key", "--api_key_file"}) ||
                        std::getenv("LLAMA_API_KEY") || std::getenv("LLAMA_ARG_API_KEY_FILE");
     if (asked && keys.empty()) {
         throw Failure(EXIT_USAGE, "the API key is empty",
@@ -103,6 +105,16 @@ static void share_cache(common_params & params, const Args & args) {
     params.n_ctx = params.n_parallel * params.kv_unified_per_slot;
 }
 
+// The engine asserts that a batch has room for a token of each slot, and tries itself out with two tokens.
+static void check_batch(const common_params & params) {
+    const int AUTOMATIC = 4;  // slots of a server that is not told
+    const int least = std::max(2, params.n_parallel < 1 ? AUTOMATIC : params.n_parallel);
+    const int batch = std::min(params.n_batch, params.n_ubatch);
+    if (batch >= least) return;
+    throw Failure(EXIT_USAGE, "-b and -ub take a whole number that is at least " + std::to_string(least) + " with as many slots, not '" +
+                                  std::to_string(batch) + "'", "take more, or fewer slots with -np N");
+}
+
 // One name, whatever its characters: the engine cuts --alias at commas.
 static void name_model(common_params & params, const ServerRequest & request) {
     if (router::is_child()) {
@@ -130,6 +142,7 @@ common_params server_params(ServerRequest & request) {
     check_tls(params);
     take_whole_texts(params, request);
     share_cache(params, request.args);
+    check_batch(params);
     name_model(params, request);
     leave_out_projector(params, request);
     const bool embeds = request.bundle && request.bundle->manifest.embedding_model;
@@ -141,6 +154,27 @@ static bool is_socket_file(const std::string & host) {
     return host.size() > 5 && host.rfind(".sock") == host.size() - 5;
 }
 
+// Vertex AI sets a port of its own, which the engine reads by itself, there and elsewhere.
+static bool is_on_vertex() {
+    const char * mode = std::getenv("AIP_MODE");
+    const bool on = mode && std::string(mode) == "PREDICTION";
+    if (!on) unsetenv("AIP_HTTP_PORT");
+    const char * port = std::getenv("AIP_HTTP_PORT");
+    const std::string why = port && *port ? range_problem("--port", port, /*whole*/ true) : "";
+    if (!why.empty()) throw Failure(EXIT_USAGE, "AIP_HTTP_PORT " + why, "change or unset that variable of the environment");
+    return on;
+}
+
+// For an address that is written as in a URL.
+static std::string hint_for_host(const std::string & host) {
+    const size_t bracket = host.find(']');
+    const size_t colon = host.rfind(':');
+    const bool six = !host.empty() && host[0] == '[' && bracket != std::string::npos;
+    const bool port = colon != std::string::npos && (six ? colon > bracket : colon == host.find(':'));
+    if (!six && !port) return "";
+    return "write --host " + (six ? host.substr(1, bracket - 1) : host.substr(0, colon)) + (port ? " --port " + host.substr(colon + 1) : "");
+}
+
 void need_addresses(const common_params & params) {
     Args hosts;
     for (const auto & host : params.hostnames) {
@@ -149,16 +183,15 @@ void need_addresses(const common_params & params) {
     if (params.port == 0 && hosts.size() > 1) {
         throw Failure(EXIT_USAGE, "--port 0 takes one address, and --host names several", "give a port with --port N");
     }
-    // Vertex AI sets a port of its own, which the engine reads by itself.
-    const char * vertex = std::getenv("AIP_MODE");
-    if (params.port == 0 || params.reuse_port || (vertex && std::string(vertex) == "PREDICTION")) return;
+    if (is_on_vertex() || params.port == 0 || params.reuse_port) return;
     for (const auto & host : hosts) {
         const std::string why = os::why_not_listen(host, params.port);
         if (why.empty()) continue;
         const std::string of = host == "127.0.0.1" ? "" : " of " + host;
+        const std::string written = hint_for_host(host);
         const std::string stop = why == "is in use" ? "stop what listens there, or " : "";
         throw Failure(EXIT_INPUT, "port " + std::to_string(params.port) + of + " " + why,
-                      stop + "choose another with --port N" + (of.empty() ? "" : ", or another address with --host"));
+                      !written.empty() ? written : stop + "choose another with --port N" + (of.empty() ? "" : ", or another address with --host"));
     }
 }
 

@@ -1,11 +1,13 @@
 // Completion and the engine's other one-shot tools.
 #include <cstdio>
+#include <cstdlib>
 
 #include "../engine/judge.h"
 #include "../engine/words.h"
 #include "../error.h"
 #include "../limits/limits.h"
 #include "../os.h"
+#include "../server/templates.h"
 #include "texts.h"
 #include "verbs.h"
 
@@ -22,6 +24,23 @@ static void read_prompt_file(Args & user) {
     const Args files = take_values(user, {"-f", "--file"});
     if (files.size() > 1) throw Failure(EXIT_USAGE, "-f was given more than once");
     if (!files.empty()) user.insert(user.begin(), {"-p", text_of_file(files[0])});
+}
+
+// The last value of an option, which the environment or the engine's default gives where the user does not.
+static long last_number(Args user, std::initializer_list<const char *> flags, const char * variable, long otherwise) {
+    const Args values = take_values(user, flags);
+    const char * set = std::getenv(variable);
+    const std::string text = !values.empty() ? values.back() : set ? set : "";
+    return text.empty() ? otherwise : std::strtol(text.c_str(), nullptr, 10);
+}
+
+// The engine asserts it.
+static void check_group_attention(const Args & user) {
+    const long groups = last_number(user, {"-gan", "--grp-attn-n", "--grp_attn_n"}, "LLAMA_ARG_GRP_ATTN_N", 1);
+    const long width  = last_number(user, {"-gaw", "--grp-attn-w", "--grp_attn_w"}, "LLAMA_ARG_GRP_ATTN_W", 512);
+    if (groups <= 0 || width % groups == 0) return;  // its range is judged elsewhere
+    throw Failure(EXIT_USAGE, "-gaw takes a multiple of -gan, which is " + std::to_string(groups) + ", not '" + std::to_string(width) + "'",
+                  "help COMMAND says more about each option");
 }
 
 int complete(const Bundle * bundle, Args user) {
@@ -43,11 +62,11 @@ int complete(const Bundle * bundle, Args user) {
         user.insert(user.begin(), {"-p", text});
         if (piped) user.insert(user.begin(), "--no-escape");  // piped text is taken literally
     }
-    // The author's chat template is for chat and serve: completion has no use for it, and its parser
-    // refuses all but the engine's built-in ones.
-    if (bundle && has_flag(bundle->manifest.default_args, {TEMPLATE}) && !has_flag(user, {TEMPLATE})) {
-        user.insert(user.begin(), {TEMPLATE, ""});
-    }
+    // A chat template, of the author or in the environment, is for chat and serve: completion has no use for it, and
+    // its parser refuses all but the engine's built-in ones.
+    if (!has_flag(user, {TEMPLATE, "--chat-template-file"})) user.insert(user.begin(), {TEMPLATE, ""});
+    if (!has_flag(user, {"-cnv", "--conversation"})) templates::leave_out();
+    check_group_attention(user);
     Args args = compose(bundle, LLAMA_EXAMPLE_COMPLETION, extra, user);
     auto argv = as_argv(args);
     run_engine(llama_completion, (int) args.size(), argv.data());

@@ -12,6 +12,7 @@ import pytest
 from ingot.engine.image import RuntimeImage
 from tests.conftest import Run
 from tests.models import DEMO, fixtures, ggufs
+from tests.models.loadable import write
 
 VERBS: dict[str, tuple[str, ...]] = {
     "complete": ("-p", "x", "-n", "1"),
@@ -212,3 +213,47 @@ def test_a_crash_is_not_silent(hello: Path) -> None:
         _, stderr = process.communicate()
     assert process.returncode == -11
     assert_one_error(stderr, says=b"this program crashed")
+
+
+def test_reasons_stand_on_one_line(hello: Path, run: Run) -> None:
+    done = run(hello, "serve", "--no-jinja", "--chat-template", "nonsense", timeout=30)
+    assert done.returncode == 2, done
+    assert_one_error(done.stderr, says=b"chat template is not supported: nonsense")
+    assert b"\\n" not in done.stderr
+    done = run(hello, "-p", "x", "-hf", "nonsense")
+    assert done.returncode == 2, done
+    assert_one_error(done.stderr, says=b"USER/MODEL:QUANT, not 'nonsense'")
+    done = run(hello, "-p", "x", "-mu", "http://127.0.0.1:9/x.gguf", timeout=60)
+    assert done.returncode == 3, done
+    assert_one_error(done.stderr, says=b"Download 'http://127.0.0.1:9/x.gguf' failed")
+
+
+def test_a_draft_that_cannot_be_loaded_says_why(
+    hello: Path, run: Run, bad_models: dict[str, Path]
+) -> None:
+    done = run(hello, "serve", "--port", "18472", "-md", bad_models["unknown"], timeout=30)
+    assert done.returncode == 3, done
+    assert_one_error(done.stderr, says=b"unknown model architecture: 'zzzzz'")
+
+
+@pytest.mark.parametrize("option", ["--control-vector", "--lora", "--lora-scaled"])
+def test_an_adapter_that_is_no_gguf(
+    hello: Path, run: Run, places: dict[str, Path], option: str
+) -> None:
+    value = f"{places['TEXT']}:0.5" if option == "--lora-scaled" else places["TEXT"]
+    done = run(hello, "-p", "x", option, value)
+    assert done.returncode == 3, done
+    assert_one_error(done.stderr, says=b"text.txt is not a GGUF")
+
+
+@pytest.mark.parametrize("verb", ["complete", "perplexity"])
+def test_a_model_that_ends_every_text(
+    hello: Path, run: Run, places: dict[str, Path], tmp_path: Path, verb: str
+) -> None:
+    model = write(tmp_path / "ends.gguf", tokenizer__ggml__add_eos_token=True)
+    words = [os.fspath(places.get(word, word)) for word in VERBS[verb]]
+    done = run(hello, *words, "-m", model)
+    assert done.returncode == 3, done
+    assert_one_error(done.stderr, says=b"an end token after every text")
+    remedy = ("--override-kv", "tokenizer.ggml.add_eos_token=bool:false")
+    assert run(hello, *words, "-m", model, *remedy).returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,16 @@ def test_projectors(runtime_image: RuntimeImage, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["{% for m in messages %}{{ m.content }", "{{ raise_exception('never') }}"]
+    "template",
+    [
+        "{% for m in messages %}{{ m.content }",
+        "{{ raise_exception('never') }}",
+        "says nothing of it",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}",
+        "{% for i in range(1000000000) %}x{% endfor %}{{ messages[0].content }}",
+    ],
+    ids=["broken", "raises", "leaves out", "recurses", "nests", "loops"],
 )
 def test_a_template_that_cannot_be_used_is_a_note(
     template: str, runtime_image: RuntimeImage, tmp_path: Path
@@ -142,6 +152,17 @@ BAD_ARGS: dict[str, str] = {
     "--pooling odd": "--pooling odd: invalid value",
     "--json-schema {": "--json-schema {: ",
     "--chat-template {%": "--chat-template {%: ",
+    "--no-jinja=1": "--no-jinja takes no value // write --no-jinja",
+    "--gpu=none": "write --gpu none",
+    "'-c 64'": "write -c 64",
+    "--api-key ''": "the API key is empty",
+    "--api-key ' , '": "the API key is empty",
+    "--hf-token x": "--hf-token cannot be a default argument // everybody",
+    "--grammar (": "--grammar (: it takes a grammar",
+    "--samplers nonsense": "--samplers nonsense: it takes names of samplers",
+    "--mcp-servers-json {": "--mcp-servers-json {: it takes JSON",
+    "--ui-config {": "--ui-config {: it takes JSON",
+    "--chat-template nonsense": "it leaves out what the user says",
     "--prompt-cache-all -i": "the engine does not take these together",
 }
 
@@ -149,7 +170,7 @@ BAD_ARGS: dict[str, str] = {
 @pytest.mark.parametrize("args", BAD_ARGS)
 def test_arguments_that_cannot_be_defaults(args: str, runtime_image: RuntimeImage) -> None:
     with pytest.raises(UsageError) as caught:
-        judge_args(runtime_image, args.split())
+        judge_args(runtime_image, shlex.split(args))
     assert caught.value.exit_code == 2 and caught.value.message.startswith("--args: ")
     assert BAD_ARGS[args] in f"{caught.value.message} // {caught.value.hint}"
 

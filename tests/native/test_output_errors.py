@@ -78,3 +78,21 @@ def test_nothing_is_computed_for_a_reader_that_has_gone(hello: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 3
     assert_one_error(stderr, says=b"Broken pipe")
+
+
+def test_an_error_after_progress_begins_a_line(hello: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("def add(a, b):\n    return a + b\n" * 100)
+    with Path("/dev/full").open("wb") as full:
+        words: list[str | Path] = [hello, "perplexity", "-f", text, "-c", "64", "-t", "1"]
+        done = subprocess.run(words, stdout=full, stderr=-1, check=False, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-2].startswith(b"error: cannot write to standard output")
+
+
+def test_a_closed_output_for_a_long_text_says_so(hello: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$1" sbom >&-', "-", hello], stderr=-1, check=False, timeout=60
+    )
+    assert done.returncode == 3
+    assert_one_error(done.stderr, says=b"cannot write to standard output: Bad file descriptor")

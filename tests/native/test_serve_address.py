@@ -71,6 +71,21 @@ def test_an_address_of_another_machine_is_refused(hello: Path, run: Run) -> None
     assert done.returncode == 3 and b"192.0.2.1 cannot be used" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("host", "hint"),
+    [
+        ("127.0.0.1:8080", b"write --host 127.0.0.1 --port 8080"),
+        ("[::1]:8080", b"write --host ::1 --port 8080"),
+        ("[::1]", b"write --host ::1\n"),
+    ],
+)
+def test_an_address_as_in_a_url_says_how_it_is_written(
+    host: str, hint: bytes, hello: Path, run: Run
+) -> None:
+    done = run(hello, "serve", "--host", host, "--port", str(free_port()))
+    assert done.returncode == 3 and b"hint: " + hint in done.stderr, done
+
+
 def test_any_port_on_two_addresses_is_a_usage_error(hello: Path, run: Run) -> None:
     done = run(hello, "serve", "--host", "127.0.0.1,127.0.0.2", "--port", "0")
     assert done.returncode == 2 and b"--port 0 takes one address" in done.stderr

@@ -163,3 +163,12 @@ def test_a_model_that_is_not_in_the_hubs_cache_is_an_input_error(
     assert done.returncode == 3
     assert done.stderr.startswith(b"error: nobody/nothing is not in the Hugging Face cache\nhint: ")
     assert b"no TLS" in done.stderr and b"rebuild" not in done.stderr
+
+
+def test_a_flag_that_names_another_model_is_not_ignored(
+    hello: Path, run: Run, tmp_path: Path
+) -> None:
+    environment = {"HOME": str(tmp_path), "HF_HOME": str(tmp_path), "PATH": "/bin"}
+    done = run(hello, "serve", "--gpt-oss-20b-default", env=environment)
+    assert done.returncode == 3, done
+    assert b"of ggml-org/gpt-oss-20b-GGUF is not in the Hugging Face cache" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from ingot.errors import UsageError
 from tests.conftest import Cast, Run
 from tests.models import DEMO
 from tests.native.test_failures import assert_one_error
-from tests.serving import serving
+from tests.serving import announced, serving
 
 BAD = [
     ("-np", "0"),
@@ -34,6 +35,13 @@ BAD = [
     ("-fa", "maybe"),
     ("-ctk", "q9_9"),
     ("--rope-scaling", "what"),
+    ("-gaw", "3"),
+    ("--grammar", "root ::= ("),
+    ("--grammar", "root ::= root"),
+    ("--samplers", "top_k;nonsense"),
+    ("--sampler-seq", "!"),
+    ("--override-kv", "llama.block_count=int:x"),
+    ("-j", '{"type": "nonsense"}'),
 ]
 
 
@@ -41,16 +49,14 @@ BAD = [
 def test_a_bad_value_names_the_option_and_what_it_takes(
     hello: Path, run: Run, option: str, value: str
 ) -> None:
-    done = run(hello, "-p", "x", option, value, timeout=30)
+    more = ("-gan", "2") if option == "-gaw" else ()
+    done = run(hello, "-p", "x", *more, option, value, timeout=30)
     assert done.returncode == 2, done
     assert_one_error(done.stderr, says=option.encode())
-    assert value.encode() in done.stderr.splitlines()[0]
+    assert b"\\n" not in done.stderr and value.encode() in done.stderr.splitlines()[0]
 
 
-def test_a_grammar_that_cannot_be_parsed(hello: Path, run: Run, tmp_path: Path) -> None:
-    done = run(hello, "-p", "x", "-n", "1", "--grammar", "root ::= ((")
-    assert done.returncode == 2, done
-    assert_one_error(done.stderr, says=b"the grammar cannot be parsed: expecting")
+def test_a_grammar_of_a_file_that_cannot_be_parsed(hello: Path, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "no.gbnf"
     path.write_text("no grammar\n")
     done = run(hello, "-p", "x", "-n", "1", "--grammar-file", path)
@@ -67,8 +73,10 @@ def test_every_verb_refuses_alike(hello: Path, run: Run, verb: str) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--threads-http", "5000"), ("--port", "99999"), ("-sps", "7"), ("--models-max", "-4")],
-)
+    [("--threads-http", "5000"), ("--port", "99999"), ("-sps", "7"), ("--models-max", "-4"),
+     ("--api-prefix", "v"), ("--api-prefix", "/v/"), ("--ui-config", "{"), ("-b", "3"),
+     ("-ub", "1"), ("--mcp-servers-json", "{"), ("--tools", "all,nonsense")],
+)  # fmt: skip
 def test_values_of_the_server(hello: Path, run: Run, option: str, value: str) -> None:
     done = run(hello, "serve", option, value, timeout=30)
     assert done.returncode == 2, done
@@ -101,6 +109,24 @@ def test_an_unknown_option_names_the_nearest(hello: Path, run: Run) -> None:
     assert done.returncode == 2 and b"did you mean --temp?" in done.stderr
     done = run(hello, "-p", "x", "--temp=0.25")
     assert done.returncode == 2 and b"hint: write --temp 0.25" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--gpu=none"], "write --gpu none"),
+        (["--no-warmup=1"], "write --no-warmup"),
+        (["--deterministic=1"], "write --deterministic"),
+        (["--temp"], "help COMMAND says more"),
+    ],
+)
+def test_a_misused_option_says_how_it_is_written(
+    hello: Path, run: Run, words: list[str], hint: str
+) -> None:
+    done = run(hello, "-p", "x", *words)
+    assert done.returncode == 2, done
+    assert_one_error(done.stderr)
+    assert done.stderr.decode().splitlines()[1].startswith(f"hint: {hint}")
 
 
 def test_the_authors_own_values_are_judged_at_build(cast: Cast) -> None:
@@ -208,3 +234,51 @@ def test_another_programs_settings_name_no_model_here(
     done = run(hello, "-p", "x", "-n", "1", env=environment)
     assert done.returncode == 2
     assert_one_error(done.stderr, says=b"config.ini: -c takes a whole number")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["mmproj-url = http://{}/x", "spec-draft-hf = a/b", "model-draft = gone", "mmproj = gone"],
+)
+def test_another_programs_settings_name_no_second_model_here(
+    hello: Path, tmp_path: Path, line: str
+) -> None:
+    settings = tmp_path / "llama.cpp" / "config.ini"
+    settings.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        settings.write_text(line.format(place) + "\n")
+        environment = {"XDG_CONFIG_HOME": str(tmp_path), "HF_ENDPOINT": f"http://{place}"}
+        with announced(hello, "serve", "--port", "0", "-t", "1", env=environment) as server:
+            assert server.before == []
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def test_an_empty_key_in_settings_lets_nobody_in(hello: Path, run: Run, tmp_path: Path) -> None:
+    settings = tmp_path / "llama.cpp" / "config.ini"
+    settings.parent.mkdir()
+    settings.write_text("api-key =\n")
+    done = run(hello, "serve", env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path)}, timeout=30)
+    assert done.returncode == 2, done
+    assert_one_error(done.stderr, says=b"the API key is empty")
+
+
+@pytest.mark.parametrize("template", ["{{", "nonsense", "{% for m in messages %}{{ m.content }}"])
+def test_completion_needs_no_template_of_the_environment(
+    hello: Path, run: Run, template: str
+) -> None:
+    environment = {**os.environ, "LLAMA_ARG_CHAT_TEMPLATE": template}
+    done = run(hello, "-p", "x", "-n", "1", env=environment)
+    assert done.returncode == 0 and done.stderr == b"", done
+
+
+def test_a_port_of_vertex_counts_there_only(hello: Path, run: Run) -> None:
+    environment = {"AIP_HTTP_PORT": "many"}
+    with announced(hello, "serve", "--port", "0", "-t", "1", env=environment):
+        pass
+    environment["AIP_MODE"] = "PREDICTION"
+    done = run(hello, "serve", env={**os.environ, **environment}, timeout=30)
+    assert done.returncode == 2, done
+    assert_one_error(done.stderr, says=b"AIP_HTTP_PORT takes a whole number from 0 to 65535")
