@@ -41,6 +41,17 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def check_spelling(folder: Path) -> None:
+    """Python's own module venv writes the name into a text file."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise SystemExit(
+            f"error: the name of the cache folder is not UTF-8: {os.fsencode(folder)!r}\n"
+            "hint: set INGOT_CACHE to a folder with another name"
+        ) from None
+
+
 def create(folder: Path) -> None:
     """Make an empty environment in ``folder``."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -77,6 +88,7 @@ def install(folder: Path, extras: str) -> None:
 def ensure(extras: str) -> Path:
     """Return the environment's Python, making the environment if it is not there yet."""
     home = cache_dir() / "venvs"
+    check_spelling(home)
     folder = home / environment_name(extras)
     stamp = folder / "ready"
     python = folder / "bin" / "python"

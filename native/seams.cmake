@@ -54,6 +54,8 @@ endforeach()
 ingot_source_seam(llama-server-impl server.cpp
     common_log_add=ingot_server_log common_log_get_verbosity_thold=ingot_server_log_level)
 ingot_source_seam(server-context server-queue.cpp common_log_get_verbosity_thold=ingot_queue_log_level)
+# What the processes of a router's models say: their errors, which are in no answer.
+ingot_source_seam(llama-server-impl server-models.cpp common_log_add=ingot_models_log)
 ingot_source_seam(server-context server-mcp.cpp
     common_log_add=ingot_mcp_log common_log_get_verbosity_thold=ingot_server_log_level)
 

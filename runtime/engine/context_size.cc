@@ -7,12 +7,13 @@ namespace ingot {
 
 // The vocabulary, samplers, threads and whatever else a start allocates; measured at 20 to 35 MB.
 static constexpr uint64_t OTHER = 40 << 20;
+static constexpr uint64_t OTHER_AT_LEAST = 20 << 20;
 
 static uint64_t plus(uint64_t a, uint64_t b) { return a + std::min(b, UINT64_MAX - a); }
 
-bool cannot_fit(const Need & need, const limits::Memory & memory) {
-    return plus(need.held, OTHER) > plus(memory.room, memory.swap);
-}
+uint64_t least(const Need & need) { return plus(need.held, OTHER_AT_LEAST); }
+
+bool cannot_fit(const Need & need, const limits::Memory & memory) { return least(need) > plus(memory.room, memory.swap); }
 
 bool fits(const Need & need, const limits::Memory & memory) {
     const uint64_t room = memory.room - std::min(memory.room, OTHER);

@@ -165,11 +165,28 @@ static std::string content_problem(const std::string & name, const common_arg & 
     return "";
 }
 
+// Of "PATTERN=BUFFER,...". The engine's handler prints those that there are, where generated text belongs.
+static std::string override_problem(const std::string & value) {
+    std::set<std::string> known{ggml_backend_buft_name(ggml_backend_cpu_buffer_type())};
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        known.insert(ggml_backend_buft_name(ggml_backend_dev_buffer_type(ggml_backend_dev_get(i))));
+    }
+    for (const auto & item : list_of(value)) {
+        const size_t equals = item.find('=');
+        const std::string buffer = equals == std::string::npos ? "" : item.substr(equals + 1);
+        if (!known.count(buffer)) return "takes PATTERN=BUFFER with a kind of memory that there is, not '" + item + "'";
+    }
+    return "";
+}
+
 std::string value_problem(llama_example verb, const std::string & name, const common_arg & option, const Args & values) {
     if (verb == LLAMA_EXAMPLE_SERVER && name == "-np" && values[0] == "-1") return "";  // as many as it likes
     const std::string range = values.size() == 1 ? range_problem(name, values[0], option.handler_int != nullptr) : "";
     if (!range.empty()) return range;
     if (FILES.count(name) || UNTRIED.count(name)) return "";
+    if (name == "-ot" || name == "--spec-draft-override-tensor") {
+        if (const std::string why = override_problem(values[0]); !why.empty()) return why;
+    }
     const std::string handler = handler_problem(option, values);
     if (!handler.empty()) return handler + accepted(option);
     return content_problem(name, option, values[0]);
@@ -182,6 +199,13 @@ static std::string hint_for_unknown(llama_example verb, const std::string & word
     return hint.empty() ? "help COMMAND lists those of the engine" : hint;
 }
 
+// For an option that names a device or its memory, where no GPU module is loaded.
+static std::string hint_for_value(const std::string & name, const std::string & otherwise) {
+    static const std::set<std::string> DEVICES = {"-dev", "-ot", "--spec-draft-device", "--spec-draft-override-tensor"};
+    const bool device = DEVICES.count(name) && !llama_supports_gpu_offload();
+    return device ? "no GPU module is loaded; --recompile makes one where there is a GPU" : otherwise;
+}
+
 void judge_words(llama_example verb, const Args & args, const std::string & from) {
     for (const Group & group : grouped(verb, args)) {
         const std::string & word = group.words.front();
@@ -191,7 +215,7 @@ void judge_words(llama_example verb, const Args & args, const std::string & from
         const Args values(group.words.begin() + 1, group.words.end());
         if (values.empty()) continue;
         if (const std::string why = value_problem(verb, group.name(), *group.option, values); !why.empty()) {
-            throw Failure(EXIT_USAGE, word + " " + why, hint);
+            throw Failure(EXIT_USAGE, word + " " + why, hint_for_value(group.name(), hint));
         }
         check_files(group.name(), values[0]);
     }
@@ -213,7 +237,11 @@ void judge_environment(llama_example verb) {
         std::string value;
         if (!option.get_value_from_env(value)) continue;
         const std::string why = variable_problem(verb, option, value);
-        if (!why.empty()) throw Failure(EXIT_USAGE, std::string(option.env) + " " + why, "change or unset that variable of the environment");
+        const std::string name = option.args.empty() ? "" : option.args.front();
+        if (!why.empty()) {
+            throw Failure(EXIT_USAGE, std::string(option.env) + " " + why,
+                          hint_for_value(name, "change or unset that variable of the environment"));
+        }
         if (option.value_hint && !option.args.empty()) check_files(option.args.front(), value);
     }
 }

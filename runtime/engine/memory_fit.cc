@@ -65,18 +65,19 @@ struct Loading {
 };
 
 [[noreturn]] static void refuse(const Need & need, const limits::Memory & memory, const std::string & what, const std::string & hint) {
-    leave(Failure(EXIT_INPUT, what + " needs " + megabytes(need.held) + " of memory, and " + megabytes(memory.room) + " are left" +
+    leave(Failure(EXIT_INPUT, what + " needs " + megabytes(least(need)) + " of memory, and " + megabytes(memory.room) + " are left" +
                                   (memory.group ? " in this container or group" : ""), hint));
 }
+
+static const char * const NOTHING_FITS = "allow it more memory, or take a smaller model";
 
 // With the engine's default context; `whole` is the model's.
 static void shrink(const Loading & loading, uint32_t whole, uint32_t step, const limits::Memory & memory) {
     const auto need = [&](uint32_t tokens) { return loading.measure(tokens); };
     const uint32_t tokens = std::min(whole, context_that_fits(whole, step, memory, need));
-    const Need least = need(tokens);
-    if (cannot_fit(least, memory)) {
-        refuse(least, memory, "this model with a context of only " + std::to_string(tokens) + " tokens",
-               "allow it more memory, or take a smaller model");
+    const Need shortest = need(tokens);
+    if (cannot_fit(shortest, memory)) {
+        refuse(shortest, memory, "this model with a context of only " + std::to_string(tokens) + " tokens", NOTHING_FITS);
     }
     loading.context->n_ctx = tokens;
     std::fprintf(stderr, "note: the context is %u tokens instead of %u, which fits into %s of memory; -c N sets another\n", tokens,
@@ -91,7 +92,8 @@ static void fit_to_memory(const Loading & loading, bool automatic) {
     const uint32_t step = 256 * (loading.context->kv_unified ? 1 : std::max(1u, loading.context->n_seq_max));
     if (automatic) return shrink(loading, asked, step, memory);
     const uint32_t fitting = context_that_fits(asked, step, memory, [&](uint32_t tokens) { return loading.measure(tokens); });
-    refuse(need, memory, "a context of " + std::to_string(asked) + " tokens", "-c " + std::to_string(fitting) + " fits");
+    const bool any = fitting < asked && !cannot_fit(loading.measure(fitting), memory);
+    refuse(need, memory, "a context of " + std::to_string(asked) + " tokens", any ? "-c " + std::to_string(fitting) + " fits" : NOTHING_FITS);
 }
 
 }  // namespace ingot

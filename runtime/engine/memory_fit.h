@@ -20,6 +20,9 @@ struct Need {
 // mapped weights to run at speed; `step` when there is none. `need` measures. Pure but for that.
 uint32_t context_that_fits(uint32_t whole, uint32_t step, const limits::Memory & memory, const std::function<Need(uint32_t)> & need);
 
+// Bytes without which no start succeeds.
+uint64_t least(const Need & need);
+
 // True when even without cached pages of the weights the system would have to end this process.
 bool cannot_fit(const Need & need, const limits::Memory & memory);
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../os.h"
+#include "../printable.h"
 #include "log.h"
 
 namespace ingot {
@@ -67,6 +68,7 @@ std::string engine_complaint() {
 static bool says(const std::string & text, const char * what) { return text.find(what) != std::string::npos; }
 
 static std::string hint_for(const std::string & reason) {
+    if (says(reason, "mmap failed")) return "the model's file does not fit into this process's address space: see ulimit -v";
     if (says(reason, "alloc") || says(reason, "memory")) return "-c N takes a shorter context, which needs less memory";
     if (says(reason, "too long") || says(reason, "context")) return "-c N sets the context, in tokens";
     return "-v shows the engine's log";
@@ -94,7 +96,7 @@ Failure engine_failure() {
     if (!usage_complaint().empty()) return not_accepted();
     if (says(reason, "prompt is too long")) return Failure(EXIT_INPUT, "the " + reason, hint_for(reason));
     if (reason == "input is empty") return Failure(EXIT_USAGE, "the prompt is empty", "give one with -p TEXT, -p - or -f FILE");
-    for (const char * setting : {"tools setup failed", "MCP starting failed", "static assets path not found"}) {
+    for (const char * setting : {"failed to initialize router models", "tools setup failed", "MCP starting failed", "static assets path not found"}) {
         if (says(reason, setting)) return Failure(EXIT_USAGE, reason, "help serve says what its options take");
     }
     return input_failure("the engine failed", reason);
@@ -174,7 +176,9 @@ void common_log_add(common_log * log, ggml_log_level level, const char * format,
     if (level == GGML_LOG_LEVEL_NONE && std::ferror(stdout)) ingot::leave_unless_written();
     if (level == GGML_LOG_LEVEL_ERROR) ingot::remember(words().error, text.c_str());
     const bool now = words().shown || (level == GGML_LOG_LEVEL_ERROR && words().errors_shown);
-    if (level == GGML_LOG_LEVEL_NONE || now) ingot_engine_log_add(log, level, "%s", text.c_str());
+    // Generated text and results are passed on as they are; the log quotes names and keys of a model.
+    if (level == GGML_LOG_LEVEL_NONE) ingot_engine_log_add(log, level, "%s", text.c_str());
+    else if (now) ingot_engine_log_add(log, level, "%s", ingot::printable_text(text).c_str());
 }
 
 void ingot_log_callback(ggml_log_level level, const char * text, void * data) {

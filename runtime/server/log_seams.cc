@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "../printable.h"
 #include "../seams.h"
 
 using namespace ingot;
@@ -22,6 +23,23 @@ void ingot_server_log(common_log * log, ggml_log_level level, const char * forma
     va_end(args);
     heard_from_server(text);
     if (wanted(level)) common_log_add(log, level, "%s", text.c_str());
+}
+
+// Lines of a model's process come at the level of generated text: "[47011] error: …".
+void ingot_models_log(common_log * log, ggml_log_level level, const char * format, ...) {
+    va_list args;
+    va_start(args, format);
+    const std::string text = formatted(format, args);
+    va_end(args);
+    if (level != GGML_LOG_LEVEL_NONE) return common_log_add(log, level, "%s", text.c_str());
+    static const std::string ERROR = "] error: ";
+    const size_t error = text.find(ERROR);
+    if (wanted(GGML_LOG_LEVEL_INFO)) {
+        common_log_add(log, GGML_LOG_LEVEL_INFO, "%s", text.c_str());
+    } else if (error != std::string::npos) {
+        const size_t from = error + ERROR.size();
+        std::fprintf(stderr, "note: a model: %s\n", printable(text.substr(from, text.find('\n', from) - from)).c_str());
+    }
 }
 
 // A line for those who did not ask for the log: an MCP server that does not work would otherwise

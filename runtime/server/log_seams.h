@@ -9,6 +9,7 @@
 int  ingot_server_log_level();
 int  ingot_queue_log_level();
 void ingot_server_log(common_log * log, ggml_log_level level, const char * format, ...);
+void ingot_models_log(common_log * log, ggml_log_level level, const char * format, ...);
 void ingot_mcp_log(common_log * log, ggml_log_level level, const char * format, ...);
 
 namespace ingot {

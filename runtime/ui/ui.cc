@@ -90,7 +90,7 @@ const llama_ui_asset * unpacked(const llama_ui_asset & packed) {
 bool takes_gzip(std::string element) {
     element.erase(std::remove_if(element.begin(), element.end(), [](unsigned char c) { return std::isspace(c); }), element.end());
     if (element.rfind("gzip", 0) != 0 || (element.size() > 4 && element[4] != ';')) return false;
-    const size_t weight = element.find(";q=");
+    const size_t weight = std::min(element.find(";q="), element.find(";Q="));
     return weight == std::string::npos || std::strtod(element.c_str() + weight + 3, nullptr) > 0;
 }
 

@@ -11,6 +11,7 @@
 #include "../engine_params.h"
 #include "../error.h"
 #include "../os.h"
+#include "../printable.h"
 #include "../seams.h"
 #include "texts.h"
 #include "verbs.h"
@@ -126,7 +127,8 @@ int tokenize(const Bundle * bundle, Args user) {
             } else if (ids_only) {
                 std::printf("%d\n", token);
             } else {
-                std::printf("%6d  %s\n", token, json(piece).dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+                const std::string shown = json(piece).dump(-1, ' ', false, json::error_handler_t::replace);
+                std::printf("%6d  %s\n", token, printable(shown).c_str());
             }
         }
     }

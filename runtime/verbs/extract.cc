@@ -1,7 +1,9 @@
 // Takes entries out of the executable, into files that must not exist yet.
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 #include "../error.h"
@@ -50,32 +52,46 @@ static bool copy_small(const Bundle & bundle, const Entry & entry, FILE * out) {
 static void write_entry(const Bundle & bundle, const Entry & entry, const std::string & path) {
     std::unique_ptr<FILE, CloseFile> out(os::create_new(path));
     bool good = false;
+    errno = 0;
     try {
         good = entry.chunk > 0 ? copy_weights(bundle, entry, out.get()) : copy_small(bundle, entry, out.get());
     } catch (...) {
         std::remove(path.c_str());
         throw;
     }
-    good = std::fclose(out.release()) == 0 && good;
+    int reason = good ? 0 : errno;
+    if (std::fclose(out.release()) != 0 && good) good = false, reason = errno;
     if (!good) {
         std::remove(path.c_str());
-        throw Failure(EXIT_INPUT, "cannot write " + path, "is the disk full?");
+        throw Failure(EXIT_INPUT, "cannot write " + path + (reason ? std::string(": ") + std::strerror(reason) : ""),
+                      "make room on the disk, or write elsewhere with -o");
+    }
+}
+
+// Folders between `folder` and the file `path` in it, as far as they are empty.
+static void remove_empty_folders(const std::string & path, const std::string & folder) {
+    std::error_code error;
+    for (auto parent = std::filesystem::path(path).parent_path(); parent.string().size() > folder.size(); parent = parent.parent_path()) {
+        if (!std::filesystem::is_empty(parent, error) || error) return;
+        std::filesystem::remove(parent, error);
     }
 }
 
 // All of them or, when one cannot be written, none.
 static void write_all(const Bundle & bundle, const std::vector<const Entry *> & entries, const std::string & folder) {
-    std::vector<std::string> written;
+    std::vector<std::string> paths, written;
     try {
         for (const Entry * entry : entries) {
             check_name(entry->name);
             const std::string path = folder + "/" + entry->name;
+            paths.push_back(path);
             os::make_directories(path.substr(0, path.rfind('/')));
             write_entry(bundle, *entry, path);
             written.push_back(path);
         }
     } catch (...) {
         for (const std::string & path : written) std::remove(path.c_str());
+        for (const std::string & path : paths) remove_empty_folders(path, folder);
         throw;
     }
     for (const std::string & path : written) std::printf("%s\n", printable(path).c_str());

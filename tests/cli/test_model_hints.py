@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import os
+import re
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -39,6 +40,9 @@ def cut(whole: bytes, folder: Path, names: list[str]) -> list[Path]:
         ["m.gguf-split-a", "m.gguf-split-b"],
         ["m.gguf.001", "m.gguf.002"],
         ["my model.gguf.part-1", "my model.gguf.part-2"],
+        ["m.gguf.xaa", "m.gguf.xab", "m.gguf.xac"],
+        ["m.part01.gguf", "m.part02.gguf"],
+        [f"m.gguf.{number}" for number in range(1, 12)],
     ],
 )
 def test_the_hint_joins_pieces(names: list[str], ingot: Ingot, tmp_path: Path) -> None:
@@ -50,8 +54,35 @@ def test_the_hint_joins_pieces(names: list[str], ingot: Ingot, tmp_path: Path) -
         error, hint = done.stderr.splitlines()[-2:]
         assert error == f"error: {words[0]}: is one piece of a file that was cut into several"
     subprocess.run(["sh", "-c", hint.partition("the whole: ")[2]], check=True)
-    joined = tmp_path / names[0][: names[0].index(".gguf") + 5]
+    joined = tmp_path / re.sub(r"(\.gguf).*", r"\1", re.sub(r"\.part..\.gguf", ".gguf", names[0]))
     assert joined.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("names", "absent", "says"),
+    [
+        (["m.gguf.001", "m.gguf.002", "m.gguf.003"], 1, "get m.gguf.002 too, and join"),
+        (["m.gguf.aa", "m.gguf.ab", "m.gguf.ac"], 1, "get m.gguf.ab too, and join"),
+        (["m.gguf.part1of2", "m.gguf.part2of2"], 1, "get m.gguf.part2of2 too, and join"),
+        (["m.gguf.split01", "m.gguf.split02"], 1, "get the other pieces too, and join"),
+    ],
+)
+def test_a_piece_that_is_not_here_is_named(
+    names: list[str], absent: int, says: str, ingot: Ingot, tmp_path: Path
+) -> None:
+    whole = write_model(tmp_path / "whole.gguf").read_bytes()
+    pieces = cut(whole, tmp_path, names)
+    pieces[absent].unlink()
+    done = ingot("build", pieces[0], "-o", "out")
+    assert done.returncode == 3 and f"hint: {says}" in done.stderr
+
+
+@pytest.mark.parametrize("ending", ["gz", "xz", "zst", "bak", "old"])
+def test_other_endings_are_no_pieces(ending: str, ingot: Ingot, tmp_path: Path) -> None:
+    path = tmp_path / f"m.gguf.{ending}"
+    path.write_bytes(b"no model")
+    done = ingot("inspect", path)
+    assert done.returncode == 3 and "one piece" not in done.stderr
 
 
 def test_splits_joined_with_cat(ingot: Ingot, tmp_path: Path) -> None:
@@ -147,7 +178,13 @@ def test_a_file_url_is_a_file(ingot: Ingot, tmp_path: Path) -> None:
     assert done.returncode == 3 and "of another machine" in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["build", "repack", "quantize", "convert"])
+@pytest.mark.parametrize("verb", ["build", "repack", "extract"])
+def test_an_output_without_a_name(verb: str, ingot: Ingot, tmp_path: Path) -> None:
+    done = ingot(verb, write_model(tmp_path / "tiny.gguf"), "-o", "")
+    assert done.returncode == 2 and "the name of the output is empty" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["build", "repack", "quantize", "convert", "extract"])
 def test_the_output_is_no_stream(verb: str, ingot: Ingot, tmp_path: Path) -> None:
     model = write_model(tmp_path / "tiny.gguf")
     words = ["-", "Q4_K_M"] if verb == "quantize" else ["-o", "-"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,21 @@ def test_the_mix_is_the_engines_and_told_per_tensor(home: Path, ingot: Ingot) ->
     said = ingot("quantize", DEMO, "q4.gguf", "Q4_K_M", "--force").stdout
     assert "bits per weight" in said
     assert re.search(r"BF16 +to +Q6_K +5 ", said)
+
+
+def test_a_full_disk_is_told_as_one(home: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    script = "mkdir full && mount -t tmpfs -o size=5m none full && "
+    script += '"$@" quantize "$0" full/q.gguf Q8_0; code=$?; ls -A full >&2; exit $code'
+    words = ["bash", "-c", script, str(DEMO), sys.executable, "-P", "-m", "ingot"]
+    done = subprocess.run(
+        ["unshare", "-m", *words], cwd=home, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error == "error: full/q.gguf: the quantiser could not write it whole"
+    assert hint.startswith("hint: its folder has ")
 
 
 def test_a_matrix_is_computed_from_a_text(home: Path, ingot: Ingot, run: Run, hello: Path) -> None:

@@ -184,13 +184,24 @@ def test_gpu_layers_without_a_gpu_point_to_recompile(hello: Path, run: Run) -> N
     assert run(hello, "-p", "x", "-n", "1", "-ngl", "0", "--gpu", "none").stderr == b""
 
 
+@pytest.mark.parametrize("words", [("-dev", "CUDA0"), ("-ot", "x=CUDA0")])
+def test_devices_that_are_not_there_point_to_recompile(
+    hello: Path, run: Run, words: tuple[str, str]
+) -> None:
+    done = run(hello, "-p", "a", "-n", "1", *words)
+    assert done.returncode == 2 and done.stdout == b"", done
+    assert_one_error(done.stderr, says=words[0].encode())
+    assert b"--recompile" in done.stderr.splitlines()[1]
+
+
 def test_extract_onto_a_full_disk_leaves_nothing(hello: Path, run: Run, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
-    script = 'mount -t tmpfs -o size=6m none "$2"; "$1" extract -o "$2"; echo $?; find "$2" -type f'
+    script = 'mount -t tmpfs -o size=6m none "$2"; "$1" extract -o "$2"; echo $?; '
+    script += 'find "$2" -mindepth 1'
     done = run("unshare", "-m", "bash", "-c", script, "-", hello, tmp_path)
     assert done.stdout == b"3\n", done
-    assert_one_error(done.stderr, says=b"cannot write ")
+    assert_one_error(done.stderr, says=b": No space left on device")
 
 
 def test_a_bare_runtime_says_which_model_it_lacks(runtime_image: RuntimeImage, run: Run) -> None:

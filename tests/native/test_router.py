@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Cast, Run
 from tests.models import DEMO, fixtures
-from tests.models.ggufs import other_tokens
+from tests.models.ggufs import other_tokens, with_architecture
 from tests.serving import announced, get, post
 
 MODEL = "Phi, the model"
@@ -49,6 +49,17 @@ def complete(url: str, model: str) -> Any:
 def test_the_carried_model_is_one_of_the_models(url: str) -> None:
     assert {model["id"] for model in get(f"{url}/v1/models")["data"]} >= {MODEL, "other"}
     assert get(f"{url}/props")["role"] == "router"
+
+
+def test_a_model_that_cannot_be_loaded_says_why(carried: Path, tmp_path: Path) -> None:
+    with_architecture(tmp_path / "bad.gguf", "zzzzz")
+    words = ("--port", "0", "-t", "1", "--models-dir", str(tmp_path))
+    with announced(carried, "serve", *words) as server:
+        with pytest.raises(urllib.error.HTTPError):
+            complete(server.url, "bad")
+        assert server.process.stderr is not None
+        said = server.process.stderr.readline().decode()
+    assert "note: a model: the engine cannot load this model" in said and "zzzzz" in said
 
 
 def test_each_model_answers_for_itself(url: str, folder: Path, carried: Path) -> None:

@@ -39,7 +39,8 @@ def test_who_takes_gzip_gets_it(accepted: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "accepted", [None, "identity", "gzip;q=0", "gzip; q=0.0, br", "GZIP", "br", "*", "notgzip", ""]
+    "accepted",
+    [None, "identity", "gzip;q=0", "gzip; q=0.0, br", "gzip;Q=0", "GZIP", "br", "*", "notgzip", ""],
 )
 def test_everybody_else_gets_it_unpacked(accepted: str | None, url: str) -> None:
     answer, body = fetch(url, "/", **({} if accepted is None else {"Accept_Encoding": accepted}))

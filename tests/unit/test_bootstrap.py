@@ -44,6 +44,14 @@ def test_the_environment_is_made_once(bootstrap: ModuleType) -> None:
     assert bootstrap.calls == ["create", "install dev"]
 
 
+def test_a_cache_whose_name_is_not_utf_8_is_refused(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("INGOT_CACHE", f"{tmp_path}/\udcff")
+    with pytest.raises(SystemExit, match=r"not UTF-8: .*xff/venvs'\nhint: set INGOT_CACHE"):
+        bootstrap.ensure("")
+
+
 def test_users_and_contributors_have_one_each(bootstrap: ModuleType) -> None:
     assert bootstrap.ensure("dev") != bootstrap.ensure("")
 

@@ -60,28 +60,63 @@ def extract(
 ) -> tuple[Extracted, ...]:
     """Write ``entries`` below ``folder``; return what was written.
 
-    All outputs are checked before the first is written. Raises InputError (those of
-    ``check_output``, ``output-through-link``) and IntegrityError ``entry-damaged``.
+    All outputs are checked before the first is written, and when one cannot be written, those that
+    replaced nothing are removed. Raises InputError (those of ``check_output``,
+    ``output-through-link``) and IntegrityError ``entry-damaged``.
     """
     for entry in entries:
         _check_path(folder, entry.name, force)
-    done = []
+    done: list[Extracted] = []
+    created: list[Path] = []
     with progress.step(f"Extracting from {bundle.path.name}") as step:
-        for entry in entries:
-            path = folder / entry.name
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with OutputFile(path, _MODE) as out:
-                    _write(bundle, entry, out.fd, step)
-                    out.commit()
-            except OSError as error:
-                raise InputError(
-                    f"{path}: cannot be written: {error.strerror}",
-                    hint="choose another folder with -o",
-                    code="output-unwritable",
-                ) from error
-            done.append(Extracted(entry.name, path, entry.size))
+        try:
+            for entry in entries:
+                path = folder / entry.name
+                replaces = path.exists()
+                created += _make_folders(path.parent)
+                _extract(bundle, entry, path, step)
+                done.append(Extracted(entry.name, path, entry.size))
+                created += [] if replaces else [path]
+        except BaseException:
+            _remove(created)
+            raise
     return tuple(done)
+
+
+def _extract(bundle: Bundle, entry: Entry, path: Path, step: Step) -> None:
+    try:
+        with OutputFile(path, _MODE) as out:
+            _write(bundle, entry, out.fd, step)
+            out.commit()
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written: {error.strerror}",
+            hint="choose another folder with -o",
+            code="output-unwritable",
+        ) from error
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Those that were not there, the outermost first. Raises InputError ``output-unwritable``."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()][::-1]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _remove([path for path in missing if path.exists()])
+        raise InputError(
+            f"{folder}: cannot be made: {error.strerror}",
+            hint="choose another folder with -o",
+            code="output-unwritable",
+        ) from error
+    return missing
+
+
+def _remove(created: list[Path]) -> None:
+    for path in reversed(created):
+        try:
+            path.rmdir() if path.is_dir() else path.unlink()
+        except OSError:
+            continue  # Somebody else put something in it, or took it away.
 
 
 def _check_path(folder: Path, name: str, force: bool) -> None:

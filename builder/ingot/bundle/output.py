@@ -36,13 +36,13 @@ def check_output(output: Path, inputs: Iterable[Path], *, force: bool) -> None:
     if not folder.is_dir():
         raise InputError(
             f"{output}: the folder {folder} does not exist",
-            hint="create it, or choose another output with -o",
+            hint="create it, or choose another output",
             code="output-folder-missing",
         )
     if output.is_dir():
         raise InputError(
             f"{output}: is a folder",
-            hint="name the file inside it: -o FOLDER/NAME",
+            hint="name the file inside it: FOLDER/NAME",
             code="output-is-folder",
         )
     exists = os.path.lexists(output)
@@ -50,19 +50,19 @@ def check_output(output: Path, inputs: Iterable[Path], *, force: bool) -> None:
         if exists and output.exists() and os.path.samefile(path, output):
             raise InputError(
                 f"{output}: is an input of this build",
-                hint="choose another output with -o",
+                hint="choose another output",
                 code="output-is-input",
             )
     if exists and not force:
         raise InputError(
             f"{output}: exists already",
-            hint="replace it with --force, or choose another output with -o",
+            hint="replace it with --force, or choose another output",
             code="output-exists",
         )
     if exists and not output.is_symlink() and not stat.S_ISREG(output.stat().st_mode):
         raise InputError(
             f"{output}: is not a regular file",
-            hint="choose another output with -o",
+            hint="choose another output",
             code="output-not-regular",
         )
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -199,6 +199,6 @@ def _sync_folder(fd: int) -> None:
 def _unwritable(output: Path, reason: str | None) -> InputError:
     return InputError(
         f"{output}: cannot be written: {reason}",
-        hint="choose a folder that you may write to with -o",
+        hint="choose a folder that you may write to",
         code="output-unwritable",
     )

@@ -341,6 +341,6 @@ def _explain(error: OSError, output: Path, size: int) -> InputError:
         )
     return InputError(
         f"{output}: cannot be written: {error.strerror}",
-        hint="choose another output with -o",
+        hint="choose another output",
         code="output-unwritable",
     )

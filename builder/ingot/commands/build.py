@@ -13,7 +13,7 @@ from ingot.bundle.manifest import MODULE
 from ingot.bundle.output import check_output
 from ingot.commands import json_option, print_json, print_note, print_text
 from ingot.commands._models import REFERENCE, Models, Wanted, fetch_models, find_models
-from ingot.commands._outputs import output_in, refuse_dash
+from ingot.commands._outputs import check_name, output_in
 from ingot.commands._recipes import is_recipe, open_recipe, to_build, with_lock
 from ingot.commands._text import engine_line
 from ingot.console import Console, printable, size
@@ -121,7 +121,8 @@ def command(
     Or MODEL is a recipe, a file that ends in .toml: then -o names a folder.
     """
     progress = Console()
-    refuse_dash(output or "")
+    if output is not None:
+        check_name(output)
     if is_recipe(model):
         given = click.get_current_context().get_parameter_source
         _refuse_beside_recipe([key for key in _OF_A_MODEL if given(key) is _COMMAND_LINE])

@@ -9,6 +9,7 @@ import click
 
 from ingot.bundle.reader import is_bundle, open_bundle
 from ingot.commands import json_option, print_json, print_text
+from ingot.commands._outputs import OUTPUT_FOLDER
 from ingot.console import size
 from ingot.errors import InputError
 from ingot.paths import make_folder
@@ -22,7 +23,7 @@ SUMS = "SHA256SUMS"
     epilog="Example: ingot collect job-*/ -o release",
 )
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("release"))
+@click.option("-o", "--output", type=OUTPUT_FOLDER, default=Path("release"))
 @json_option
 def command(folders: tuple[Path, ...], output: Path, as_json: bool) -> None:
     """Copy every executable below FOLDERS into one folder and write SHA256SUMS beside them."""

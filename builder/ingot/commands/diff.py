@@ -10,6 +10,7 @@ import click
 from ingot.bundle.compare import Difference, differences
 from ingot.bundle.reader import open_bundle
 from ingot.commands import json_option, print_json, print_text
+from ingot.console import printable
 from ingot.errors import AnswerNo
 
 _SHOWN = 24  # characters of a value; hashes are told apart by fewer
@@ -42,7 +43,7 @@ def command(first: Path, second: Path, as_json: bool) -> None:
 def print_differences(found: Sequence[Difference]) -> None:
     """A line for each."""
     for item in found:
-        print_text(f"{item.what}: {_shown(item)}")
+        print_text(f"{printable(item.what)}: {_shown(item)}")
 
 
 def _shown(item: Difference) -> str:
@@ -54,4 +55,5 @@ def _shown(item: Difference) -> str:
 
 
 def _short(text: str) -> str:
+    text = printable(text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

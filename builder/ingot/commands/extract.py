@@ -9,6 +9,7 @@ import click
 from ingot.bundle.extract import extract, select
 from ingot.bundle.reader import open_bundle
 from ingot.commands import json_option, print_json, print_text
+from ingot.commands._outputs import OUTPUT_FOLDER
 from ingot.console import Console, size
 
 
@@ -18,7 +19,7 @@ from ingot.console import Console, size
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OUTPUT_FOLDER,
     default=Path(),
     help="Folder to write into; default: the current one.",
 )

@@ -92,7 +92,7 @@ _LOOKALIKES: tuple[tuple[bytes, str, str], ...] = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it: 7z x FILE"),
     (b"Rar!", "a RAR archive", "unpack it: unrar x FILE"),
     (b"MZ", "a Windows program", "take the model out of it, or get it as a .gguf file"),
-    (b"\x7fELF", "a program", "take the model out of it with: ingot extract"),
+    (b"\x7fELF", "a program", "ingot extract FILE takes the model out of Ingot's executables"),
     (b"lmgg", "a GGML file from before GGUF", "get the model in GGUF format"),
     (b"tjgg", "a GGJT file from before GGUF", "get the model in GGUF format"),
     (b"fmgg", "a GGMF file from before GGUF", "get the model in GGUF format"),

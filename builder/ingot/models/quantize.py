@@ -16,11 +16,12 @@ from pathlib import Path
 
 from ingot import process
 from ingot.bundle.output import check_output
-from ingot.console import Progress, Step
+from ingot.console import Progress, Step, size
 from ingot.errors import InputError, UsageError
 from ingot.gguf.join import Weights, load_weights
 from ingot.gguf.model import Tensor
 from ingot.paths import cache_dir
+from ingot.sources.partial import free_space
 
 # tools/quantize/quantize.cpp of the pinned engine; a test holds the list to it.
 TYPES = (
@@ -145,7 +146,7 @@ def quantize(
         words += [weights.files[0].absolute(), made, kind, str(count)]
         with progress.step(f"Quantising {weights.file_name} to {kind}") as step:
             done = _run(program, "quantize", words, lambda line: _tensor(line, step))
-        after = load_weights(made)
+        after = _written(made, output)
         result = Quantized(
             path=output,
             type=kind,
@@ -157,6 +158,20 @@ def quantize(
         )
         made.replace(output)
     return result
+
+
+def _written(made: Path, output: Path) -> Weights:
+    """What the quantiser wrote; it does not always notice that it could not."""
+    try:
+        return load_weights(made)
+    except InputError as error:
+        lacking = made.stat().st_size if made.exists() else 0
+        raise InputError(
+            f"{output}: the quantiser could not write it whole",
+            hint=f"its folder has {size(free_space(output.absolute().parent))} left, after "
+            f"{size(lacking)} of the file; make room, or write elsewhere",
+            code="disk-full",
+        ) from error
 
 
 def _run(

@@ -188,7 +188,7 @@ class _Extraction:
             if kind != "tar" and bounded.peek(4) == b"GGUF":
                 self._take_whole(bounded, report)
                 return self._sha256
-            with tarfile.open(fileobj=cast(BinaryIO, bounded), mode="r|") as archive:
+            with self._opened(bounded, kind) as archive:
                 seen: list[str] = []
                 for number, info in enumerate(archive):
                     self._check_count(number)
@@ -206,6 +206,16 @@ class _Extraction:
         if missing:
             self._missing_parts(missing)
         return self._sha256
+
+    def _opened(self, plain: _Bounded, kind: Kind) -> tarfile.TarFile:
+        try:
+            return tarfile.open(fileobj=cast(BinaryIO, plain), mode="r|")
+        except tarfile.ReadError:
+            if kind == "tar":
+                raise
+            while plain.read(_COPY):  # A damaged stream says so by now.
+                pass
+            self._no_member([])
 
     def _take_whole(self, plain: _Bounded, report: Callable[[int], None]) -> None:
         """A GGUF that was compressed by itself, such as model.gguf.gz."""

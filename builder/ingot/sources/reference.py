@@ -37,6 +37,7 @@ _OLLAMA = re.compile(
     re.IGNORECASE,
 )
 _HOST = re.compile(r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:hf:/|https?:/|file:)/", re.IGNORECASE)
 _QUANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _ARCHIVE = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
@@ -108,16 +109,19 @@ def parse_reference(
     """
     if not text.strip() or len(text) > MAX_TEXT or "\0" in text:
         _bad(text[:80], f"is empty, or longer than {MAX_TEXT} characters")
+    scheme = _SCHEME.match(text)
+    if scheme:
+        text = scheme[0].lower() + text[scheme.end() :]
     if text.startswith(_HUB):
         return parse_hub(text)
     if text.startswith("file:/"):
         return _parse_file_url(text)
     if not exists(text) and (address := _hub_address(text)) is not None:
         return address
-    if re.match(r"https?://", text, re.IGNORECASE):
+    if not exists(text):
+        _refuse_foreign(text)
+    if text.startswith(("https://", "http://")):
         return _parse_url(text, endpoint)
-    if "://" in text and not exists(text):
-        _bad(text, "has a scheme that is not known")
     return _parse_bare(text, exists)
 
 
@@ -136,11 +140,15 @@ def _hub_address(text: str) -> HubReference | None:
     """
     match = _OLLAMA.fullmatch(text.strip())
     if match is None:
-        page = re.fullmatch(r"(?:www\.)?(?:hf\.co|huggingface\.co)/(.+)", text)
-        return _pasted(f"{DEFAULT_ENDPOINT}/{page[1]}", DEFAULT_ENDPOINT) if page else None
+        host = _HOST.match(text)
+        page = f"{DEFAULT_ENDPOINT}/{text[host.end() :]}" if host else text
+        found = _pasted(page, DEFAULT_ENDPOINT)
+        if found or host is None or text.startswith(("https://", "http://")):
+            return found
+        return parse_hub(text)  # with a file: hf.co/org/repo/model.gguf
     repo, quant = match["repo"], match["quant"]
     if quant is None and match["scheme"]:
-        return None  # a web page, or a file
+        return _pasted(f"{DEFAULT_ENDPOINT}/{repo}", DEFAULT_ENDPOINT)  # or a file
     return parse_hub(repo if quant in (None, "latest") else f"{repo}:{quant}")
 
 
@@ -207,6 +215,35 @@ def _parse_bare(text: str, exists: Callable[[str], bool]) -> Reference:
 def _looks_like_file(text: str) -> bool:
     deep = text.count("/") > 1 and "@" not in text
     return deep or text.lower().endswith((".gguf", *_ARCHIVE))
+
+
+# Where else models live, and what helps.
+_FOREIGN = (
+    (
+        r"ollama://|(?:https?://)?(?:www\.|registry\.)?ollama\.(?:com|ai)/|[a-z0-9._-]+:(?:latest|[0-9.]+[bm]\b)",
+        "is a model of Ollama's library, which is not read",
+        "'ollama show MODEL --modelfile' names its file after FROM: give that",
+    ),
+    (r"docker://", "is a container image", "take the GGUF out of it, then give the file"),
+    (
+        r"(?:s3|gs|az|ftp|sftp|scp|oci)://",
+        "is of a kind that is not fetched",
+        "copy the file here with the tool for it, then give its path",
+    ),
+    (
+        r"(?:https?://)?(?:www\.)?modelscope\.cn/models/[^/]+/[^/]+/?$",
+        "is a page of ModelScope",
+        "give the address of its download link, or fetch the file and give its path",
+    ),
+)
+
+
+def _refuse_foreign(text: str) -> None:
+    for pattern, what, hint in _FOREIGN:
+        if re.match(pattern, text, re.IGNORECASE):
+            raise InputError(f"{text}: {what}", hint=hint, code="bad-reference")
+    if "://" in text and not text.startswith(("https://", "http://")):
+        _bad(text, "has a scheme that is not known")
 
 
 def _refuse_repository_file(text: str) -> None:
@@ -285,13 +322,21 @@ def _pasted(text: str, endpoint: str) -> HubReference | None:
             return None
         repo, revision, file = match[1], unquote(match[2] or DEFAULT_REVISION), match[3]
         pages = file is not None and "/tree/" in path
+        quant = _quant_of_folder(unquote(file)) if pages and file is not None else None
         file = None if pages or file is None else unquote(file)
         if not _valid_repo(repo) or not valid_revision(revision):
             return None
         if file is not None and not safe_path(file):
             return None
-        return HubReference(repo, revision, None, file)
+        return HubReference(repo, revision, quant, file)
     return None
+
+
+def _quant_of_folder(folder: str) -> str | None:
+    """``Q4_K_M`` of the page of a folder with the parts of that quantisation."""
+    last = folder.rpartition("/")[2]
+    match = re.fullmatch(r"(?:UD-)?(?:[IT]?Q[0-9]|BF16|F16|F32|MXFP4)[A-Za-z0-9_]*", last)
+    return last if match else None
 
 
 def _bad(text: str, what: str) -> NoReturn:

@@ -112,6 +112,10 @@ def test_a_context_is_chosen_that_memory_can_hold(ask: Ask) -> None:
     swapped = ask("context", {**smol, "room": 190 * MB, "swap": 200 * MB})
     assert isinstance(swapped, dict) and not swapped["cannot"]
     assert swapped["context"] == tight["context"]
+    # A small model starts with little more than its own buffers.
+    small = {"base": 2 * MB, "each": 100, "mapped": 14 * MB, "whole": 256}
+    tiny = ask("context", {**small, "room": 24 * MB})
+    assert isinstance(tiny, dict) and not tiny["cannot"]
     hopeless = ask("context", {**smol, "room": 10 * MB})
     assert isinstance(hopeless, dict) and hopeless["context"] == 256
 

@@ -213,8 +213,12 @@ def test_a_member_of_what_is_no_archive(tmp_path: Path) -> None:
 
 
 def test_compressed_but_no_tar(tmp_path: Path) -> None:
-    (tmp_path / "m.gguf.gz").write_bytes(gzip.compress(MODEL[1:]))
-    refuse(tmp_path / "m.gguf.gz", "damaged-archive")
+    path = tmp_path / "m.gguf.gz"
+    for content in (MODEL[1:], b"hello\n", gzip.compress(MODEL)):
+        path.write_bytes(gzip.compress(content))
+        refuse(path, "archive-members")
+    path.write_bytes(gzip.compress(MODEL[1:])[:-4])
+    refuse(path, "damaged-archive")
 
 
 def test_a_gguf_that_was_compressed_by_itself(tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def parse(text: str, *existing: str, endpoint: str = HUB) -> Reference:
         ("ollama run hf.co/org/repo:Q8_0", HubReference("org/repo", quant="Q8_0")),
         ("https://hf.co/org/repo/blob/main/b.gguf", HubReference("org/repo", file="b.gguf")),
         ("hf.co/org/repo/resolve/v1/b.gguf", HubReference("org/repo", "v1", file="b.gguf")),
+        ("http://huggingface.co/o/r/blob/main/b.gguf", HubReference("o/r", file="b.gguf")),
+        ("https://www.HuggingFace.co/org/repo", HubReference("org/repo")),
+        ("HF.co/org/repo/blob/main/b.gguf", HubReference("org/repo", file="b.gguf")),
+        ("hf.co/org/repo/b.gguf", HubReference("org/repo", file="b.gguf")),
+        (f"{HUB}/org/repo/tree/main/a/Q4_K_M", HubReference("org/repo", quant="Q4_K_M")),
+        ("HF://org/repo", HubReference("org/repo")),
+        ("HTTPS://Host/b.gguf", UrlReference("https://Host/b.gguf")),
+        ("FILE:///b.gguf", FileReference(Path("/b.gguf"))),
         ("file:///models/a%20b.gguf", FileReference(Path("/models/a b.gguf"))),
         ("file://localhost/m.zip#in/a.gguf", FileReference(Path("/m.zip"), "in/a.gguf")),
     ],
@@ -105,7 +113,7 @@ def test_a_reference_is_written_as_it_is_read(text: str) -> None:
     [
         ("", "is empty"),
         ("x" * 5000, "longer than"),
-        ("ftp://host/a.gguf", "scheme that is not known"),
+        ("what://host/a.gguf", "scheme that is not known"),
         ("hf://repo", "does not name a repository"),
         ("hf://a--b/repo", "does not name a repository"),
         ("hf://../repo", "does not name a repository"),
@@ -127,6 +135,24 @@ def test_what_is_refused(text: str, says: str) -> None:
     assert caught.value.code == "bad-reference"
     assert says in caught.value.message
     assert "org/repo:QUANT" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("ollama://llama3", "ollama show MODEL --modelfile"),
+        ("ollama.com/library/llama3", "ollama show MODEL --modelfile"),
+        ("llama3:8b", "ollama show MODEL --modelfile"),
+        ("docker://org/image", "take the GGUF out of it"),
+        ("s3://bucket/model.gguf", "copy the file here"),
+        ("ftp://host/a.gguf", "copy the file here"),
+        ("https://modelscope.cn/models/org/repo", "download link"),
+    ],
+)
+def test_other_places_have_a_remedy(text: str, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(text)
+    assert caught.value.code == "bad-reference" and hint in (caught.value.hint or "")
 
 
 def test_a_file_of_a_repository_needs_its_scheme() -> None:
