@@ -44,7 +44,7 @@ class _Name:
 
     @property
     def number(self) -> int:
-        """By which pieces are ordered, from 0 or 1: letters count from ``a``, ``aa``, ``xaa``."""
+        """Its place among the pieces, from 0 or 1; letters count from ``a``, ``aa`` or ``xaa``."""
         if self.piece.isdigit():
             return int(self.piece)
         letters = self.piece.lower()
